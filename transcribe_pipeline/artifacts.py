@@ -75,6 +75,8 @@ class MediaProbe(Artifact):
     bit_rate: int | None = None
     streams: tuple[Stream, ...]
     tags: dict[str, str] = {}
+    chapters: tuple[str, ...] = ()
+    """Titles of the container's chapters, in order."""
 
 
 class Upload(Artifact):

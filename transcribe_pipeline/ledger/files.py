@@ -1,0 +1,265 @@
+"""Which files there are: registering what the store lists, and looking files up for people."""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, and_, bindparam, or_, select, tuple_, update
+from sqlalchemy.orm import aliased
+
+from transcribe_pipeline.artifacts import ListedUpload
+from transcribe_pipeline.ledger.database import read, upsert, write
+from transcribe_pipeline.ledger.models import MediaFile, Status
+from transcribe_pipeline.ledger.text import is_storable
+
+_PAGE = 1_000
+"""Keys per SELECT: well below SQLite's 32,766 variables."""
+
+_MAX_KEY_BYTES = 2_000
+"""PostgreSQL cannot index a value above 2,704 bytes. S3 itself ends keys at 1,024."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What a listing brought."""
+
+    new: int
+    changed: int
+    unchanged: int
+    refused: tuple[str, ...]
+    """Partition keys of objects whose names no database can store: they are left out, the others go on."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    id: str
+    object_key: str
+    etag: str
+    size_bytes: int
+    generation: int
+    untouched: bool
+    """Its generation is PENDING and nobody has asked for it yet."""
+
+
+def register(
+    engine: Engine, uploads: Sequence[ListedUpload], *, settle_seconds: float, now: datetime | None = None
+) -> Registered:
+    """Compare a listing with the ledger and write down the difference; listings may be partial and come in any order.
+
+    A new object becomes a PENDING file of generation 1. An object whose etag or size has changed becomes the next
+    generation: PENDING again, without lease, so a run that still works on the old content can write nothing more. As
+    long as nobody has asked for the present generation, a change is taken for a file still being written and only
+    noted. A file is left alone until it has been unmodified, or seen unchanged, for `settle_seconds`.
+
+    10,000 unchanged objects cost ten SELECTs and no write (0.15 s on SQLite, 0.2 s on PostgreSQL, 2 cores).
+    """
+    now = now or datetime.now(UTC)
+    refused = tuple(upload.partition_key for upload in uploads if not _is_storable(upload))
+    listed = {upload.object_key: upload for upload in uploads if _is_storable(upload)}
+    known = {file.object_key: file for file in read(engine, lambda connection: list(_known(connection, listed)))}
+    new = [upload for key, upload in listed.items() if key not in known]
+    changed = [(known[key], upload) for key, upload in listed.items() if key in known and _differs(known[key], upload)]
+    if new or changed:
+        write(engine, lambda connection: _write(connection, new, changed, timedelta(seconds=settle_seconds), now))
+    return Registered(len(new), len(changed), len(listed) - len(new) - len(changed), refused)
+
+
+def _is_storable(upload: ListedUpload) -> bool:
+    # Owner and file name are parts of the key.
+    return is_storable(upload.object_key) and len(upload.object_key.encode()) <= _MAX_KEY_BYTES
+
+
+def _differs(file: _Known, upload: ListedUpload) -> bool:
+    return (file.etag, file.size_bytes) != (upload.etag, upload.size_bytes)
+
+
+def _known(connection: Connection, object_keys: Mapping[str, ListedUpload]) -> Iterator[_Known]:
+    statement = select(
+        MediaFile.id,
+        MediaFile.object_key,
+        MediaFile.etag,
+        MediaFile.size_bytes,
+        MediaFile.generation,
+        and_(MediaFile.status == Status.PENDING, MediaFile.requested_at.is_(None)),
+    )
+    keys = list(object_keys)
+    for start in range(0, len(keys), _PAGE):
+        page = statement.where(MediaFile.object_key.in_(keys[start : start + _PAGE]))
+        for row in connection.execute(page):
+            yield _Known(*row)
+
+
+def _write(
+    connection: Connection,
+    new: Sequence[ListedUpload],
+    changed: Sequence[tuple[_Known, ListedUpload]],
+    settle: timedelta,
+    now: datetime,
+) -> None:
+    if new:
+        # Another process may have registered the same object since we looked.
+        # RETURNING, though nobody reads it: SQLAlchemy then sends 1,000 rows a statement, otherwise one row each
+        # (10,000 rows on PostgreSQL: 1.8 s, not 3.5 s).
+        insert = upsert(connection, MediaFile).on_conflict_do_nothing().returning(MediaFile.id)
+        connection.execute(insert, [_new_row(upload, settle, now) for upload in new])
+    for untouched, statement in ((True, _NOTE_CHANGE), (False, _NEXT_GENERATION)):
+        rows = [_changed_row(*pair, settle, now) for pair in changed if pair[0].untouched == untouched]
+        if rows:
+            connection.execute(statement, rows)
+
+
+def _content(upload: ListedUpload, settle: timedelta, now: datetime) -> dict[str, Any]:
+    return {
+        "etag": upload.etag,
+        "version": upload.version,
+        "size_bytes": upload.size_bytes,
+        "modified_at": upload.modified_at,
+        "seen_at": now,
+        # A store whose clock is ahead must not hold a file back for ever: being seen unchanged counts as well.
+        "eligible_at": min(upload.modified_at, now) + settle,
+    }
+
+
+_FRESH: dict[str, Any] = {
+    "status": Status.PENDING,
+    "stage": None,
+    "progress": 0.0,
+    "attempts": 0,
+    "sha256": None,
+    "requested_at": None,
+    "started_at": None,
+    "finished_at": None,
+    "run_id": None,
+    "lease_owner": None,
+    "lease_until": None,
+    "error_code": None,
+    "error_text": None,
+    "degraded": [],
+}
+"""A generation on which no work has been done."""
+
+
+def _new_row(upload: ListedUpload, settle: timedelta, now: datetime) -> dict[str, Any]:
+    identity = {
+        "id": str(uuid.uuid4()),
+        "partition_key": upload.partition_key,
+        "object_key": upload.object_key,
+        "owner": upload.owner,
+        "file_name": upload.file_name,
+        "registered_at": now,
+        "generation": 1,
+    }
+    return identity | _content(upload, settle, now) | _FRESH
+
+
+def _changed_row(file: _Known, upload: ListedUpload, settle: timedelta, now: datetime) -> dict[str, Any]:
+    content = {f"new_{name}": value for name, value in _content(upload, settle, now).items()}
+    return {"known_id": file.id, "known_generation": file.generation, "known_etag": file.etag} | content
+
+
+_CONTENT_COLUMNS = ("etag", "version", "size_bytes", "modified_at", "seen_at", "eligible_at")
+_NOTE_CHANGE = (
+    update(MediaFile)
+    .where(
+        MediaFile.id == bindparam("known_id"),
+        # Whoever was faster (another tick, or a request for this very generation) has the word; the next tick looks
+        # at what they made of it.
+        MediaFile.generation == bindparam("known_generation"),
+        MediaFile.etag == bindparam("known_etag"),
+        MediaFile.status == Status.PENDING,
+        MediaFile.requested_at.is_(None),
+    )
+    .values({name: bindparam(f"new_{name}") for name in _CONTENT_COLUMNS})
+)
+_NEXT_GENERATION = (
+    update(MediaFile)
+    .where(
+        MediaFile.id == bindparam("known_id"),
+        MediaFile.generation == bindparam("known_generation"),
+        MediaFile.etag == bindparam("known_etag"),
+    )
+    .values(
+        {name: bindparam(f"new_{name}") for name in _CONTENT_COLUMNS}
+        | _FRESH
+        | {"generation": MediaFile.generation + 1}
+    )
+)
+
+
+# --- for people -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FileView:
+    """A file as people see it."""
+
+    id: str
+    partition_key: str
+    object_key: str
+    owner: str
+    file_name: str
+    size_bytes: int
+    sha256: str | None
+    generation: int
+    status: Status
+    stage: str | None
+    progress: float
+    attempts: int
+    registered_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    run_id: str | None
+    error_code: str | None
+    error_text: str | None
+    degraded: list[str]
+    current_transcript_id: str | None
+
+
+def find(engine: Engine, name: str, *, owner: str | None = None) -> list[FileView]:
+    """Files whose id, partition key, object key or file name is exactly `name`, newest first; several may share a name.
+
+    With `owner`, only that owner's files.
+    """
+    if not is_storable(name):
+        return []
+    statement = _views(owner).where(
+        or_(
+            MediaFile.id == name,
+            MediaFile.partition_key == name,
+            MediaFile.object_key == name,
+            MediaFile.file_name == name,
+        )
+    )
+    return _fetch(engine, statement)
+
+
+def list_files(
+    engine: Engine,
+    *,
+    owner: str | None = None,
+    status: Status | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> list[FileView]:
+    """A page of files, newest first. `after` is the id of the previous page's last file."""
+    statement = _views(owner).limit(limit)
+    if status is not None:
+        statement = statement.where(MediaFile.status == status)
+    if after is not None:
+        last = aliased(MediaFile)
+        registered_at = select(last.registered_at).where(last.id == after).scalar_subquery()
+        statement = statement.where(tuple_(MediaFile.registered_at, MediaFile.id) < tuple_(registered_at, after))
+    return _fetch(engine, statement)
+
+
+def _views(owner: str | None) -> Select[Any]:
+    statement = select(*(getattr(MediaFile, name) for name in FileView.__dataclass_fields__))
+    if owner is not None:
+        statement = statement.where(MediaFile.owner == owner)
+    return statement.order_by(MediaFile.registered_at.desc(), MediaFile.id.desc())
+
+
+def _fetch(engine: Engine, statement: Select[Any]) -> list[FileView]:
+    return read(engine, lambda connection: [FileView(*row) for row in connection.execute(statement)])

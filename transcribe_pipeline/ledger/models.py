@@ -1,0 +1,260 @@
+"""The ledger's tables. Columns and constraints only; no queries.
+
+Ids are UUID strings. Times are aware UTC datetimes of the machine that wrote them, except leases: those are read on the
+database's own clock, so that machines whose clocks differ agree on who holds one.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Double,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    """Known, and no run has been requested for this generation."""
+    QUEUED = "queued"
+    """A run was requested, or is to come back after a failure that is worth another try."""
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    ERROR = "error"
+
+
+class EventKind(StrEnum):
+    TRANSCRIBED = "transcribed"
+    """Another transcript version has become current."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Outcome(StrEnum):
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in, aware UTC out. SQLite keeps no zone, so it is converted before and put back after."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("the ledger takes datetimes with a time zone only")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _by_value(kind: type[StrEnum]) -> Enum:
+    """A column of an enum's values, without a CHECK: another member needs no migration."""
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda members: [each.value for each in members])
+
+
+class Base(DeclarativeBase):
+    # Named constraints: a migration can then drop or alter each of them on either database.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy reads it from the class, with this very type
+        datetime: UtcDateTime,
+        float: Double,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        Status: _by_value(Status),
+        EventKind: _by_value(EventKind),
+        Outcome: _by_value(Outcome),
+    }
+
+
+_Id = String(36)
+_Hash = String(64)
+
+
+class MediaFile(Base):
+    """One object under the uploads prefix, whatever its content is at the moment: `generation` counts the contents."""
+
+    __tablename__ = "media_file"
+    __table_args__ = (
+        # next_requests and count_queued look at the few rows that are not finished, whatever the table's size.
+        Index("ix_media_file_status_owner", "status", "owner"),
+        Index("ix_media_file_registered_at", "registered_at"),
+    )
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    partition_key: Mapped[str] = mapped_column(String(64), unique=True)
+    object_key: Mapped[str] = mapped_column(Text, unique=True)
+    owner: Mapped[str] = mapped_column(Text)
+    file_name: Mapped[str] = mapped_column(Text, index=True)
+    registered_at: Mapped[datetime]
+
+    # the content, as the store last listed it
+    etag: Mapped[str] = mapped_column(Text)
+    version: Mapped[str | None] = mapped_column(Text)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    modified_at: Mapped[datetime]
+    """By the store's clock, which may be wrong."""
+    seen_at: Mapped[datetime]
+    """When this content was first listed."""
+    eligible_at: Mapped[datetime]
+    """Not to be read before: the file may still be being written."""
+    generation: Mapped[int]
+    sha256: Mapped[str | None] = mapped_column(_Hash)
+    """Of this generation's bytes, once a run has read them."""
+
+    # the work on this generation
+    status: Mapped[Status]
+    stage: Mapped[str | None] = mapped_column(Text)
+    progress: Mapped[float]
+    """0..1, never falls within a generation."""
+    attempts: Mapped[int]
+    """Runs that have claimed this generation."""
+    requested_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    run_id: Mapped[str | None] = mapped_column(Text)
+    """The run that last claimed this generation."""
+    lease_owner: Mapped[str | None] = mapped_column(Text)
+    lease_until: Mapped[float | None]
+    """Unix seconds on the database's clock."""
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_text: Mapped[str | None] = mapped_column(Text)
+    degraded: Mapped[list[Any]]
+    """Names of the stages that failed without costing the transcript."""
+
+    current_transcript_id: Mapped[str | None] = mapped_column(
+        # The two tables point at each other, so this constraint is added when both exist.
+        ForeignKey("transcript.id", use_alter=True, name="fk_media_file_current_transcript_id")
+    )
+
+
+class TranscriptVersion(Base):
+    """One complete transcript of a file. Never changed once written; a better one is another version."""
+
+    __tablename__ = "transcript"
+    __table_args__ = (UniqueConstraint("media_file_id", "version"), UniqueConstraint("media_file_id", "digest"))
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    media_file_id: Mapped[str] = mapped_column(ForeignKey("media_file.id"))
+    version: Mapped[int]
+    generation: Mapped[int]
+    digest: Mapped[str] = mapped_column(_Hash)
+    source_sha256: Mapped[str | None] = mapped_column(_Hash)
+    """Of the recording it was made from."""
+    run_id: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    artifact_key: Mapped[str] = mapped_column(Text)
+    provenance: Mapped[dict[str, Any]]
+    """Models and parameters that made it."""
+    segment_count: Mapped[int]
+    word_count: Mapped[int]
+    speaker_count: Mapped[int]
+    # what artifacts.Transcript holds besides segments and speakers
+    language: Mapped[str] = mapped_column(Text)
+    language_probability: Mapped[float]
+    audio_seconds: Mapped[float]
+    no_speech: Mapped[bool]
+    recogniser: Mapped[str] = mapped_column(Text)
+    diarizer: Mapped[str] = mapped_column(Text)
+    word_times: Mapped[str] = mapped_column(Text)
+    embedding_model: Mapped[str | None] = mapped_column(Text)
+    """Of all its speakers' embeddings. Those of different models must never be compared."""
+    quality: Mapped[dict[str, Any]]
+    paragraphs: Mapped[list[Any]]
+    turns: Mapped[list[Any]]
+
+
+class Segment(Base):
+    """One segment with its words.
+
+    Words are a JSON column of their segment, not a table: they are read with their segment and never looked for on
+    their own (search has its own index). As rows, 50,000 words alone took 2.6 s on PostgreSQL; this way the whole
+    transcript takes 0.7 to 1.1 s.
+    """
+
+    __tablename__ = "segment"
+
+    transcript_id: Mapped[str] = mapped_column(ForeignKey("transcript.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    start_seconds: Mapped[float]
+    end_seconds: Mapped[float]
+    speaker: Mapped[str | None] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    confidence: Mapped[float]
+    words: Mapped[list[Any]]
+
+
+class Speaker(Base):
+    """One voice of one transcript."""
+
+    __tablename__ = "speaker"
+
+    transcript_id: Mapped[str] = mapped_column(ForeignKey("transcript.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    label: Mapped[str] = mapped_column(Text)
+    seconds: Mapped[float]
+    words: Mapped[int]
+    embedding: Mapped[list[Any]]
+
+
+class StageTiming(Base):
+    """How long one stage of one run took on one file, and how it ended."""
+
+    __tablename__ = "stage_timing"
+
+    run_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    media_file_id: Mapped[str] = mapped_column(ForeignKey("media_file.id"), primary_key=True, index=True)
+    stage: Mapped[str] = mapped_column(Text, primary_key=True)
+    generation: Mapped[int]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    seconds: Mapped[float]
+    outcome: Mapped[Outcome]
+    error_code: Mapped[str | None] = mapped_column(String(64))
+
+
+class OutboxEvent(Base):
+    """Something the world must be told, written in the transaction in which it became true."""
+
+    __tablename__ = "outbox_event"
+    __table_args__ = (
+        UniqueConstraint("media_file_id", "generation", "kind"),
+        # Without it SQLite gives a deleted event's id to the next one, which may then count as delivered.
+        {"sqlite_autoincrement": True},
+    )
+
+    # SQLite numbers rows by itself only where the type is exactly INTEGER.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    media_file_id: Mapped[str] = mapped_column(ForeignKey("media_file.id"))
+    generation: Mapped[int]
+    kind: Mapped[EventKind]
+    payload: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    delivered_at: Mapped[datetime | None] = mapped_column(index=True)

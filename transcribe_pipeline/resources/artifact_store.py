@@ -1,0 +1,147 @@
+"""What flows between assets, kept beside the audio: one zstd-compressed JSON per stage, content and generation.
+
+    <prefix>/<partition key>/<content>/g<generation>/<stage>.json.zst
+
+`content` is the start of the SHA-256 of the upload, so a generation inherits what earlier ones made of the same bytes:
+a re-upload of identical bytes, or a recovery that redoes one stage, finds the rest. A generation writes only into its
+own folder, so a run that has lost its lease changes nothing that a newer one reads, and versions stay immutable.
+
+Values are pydantic models and are parsed as the model that the reading stage declares. Nothing is ever unpickled:
+whoever can write to the store can at worst supply a wrong value.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import dagster as dg
+import zstandard
+from pydantic import BaseModel, ValidationError
+
+from transcribe_pipeline.errors import ErrorCode, PipelineError
+from transcribe_pipeline.resources.object_store import ObjectStore
+
+_SUFFIX = ".json.zst"
+_CONTENT_DIGITS = 16
+_ZSTD_LEVEL = 3
+_MAX_JSON_BYTES = 1024**3
+"""A transcript of 10 hours (100,000 words) is about 20 MB of JSON; what unpacks to more than this is no artifact."""
+_MAX_WINDOW_BYTES = 128 * 1024**2
+_GENERATION = re.compile(r"/g(\d{4,})/")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class FileVersion:
+    """Which state of a file a run works on."""
+
+    content: str
+    """`content_id` of the upload."""
+    generation: int
+
+
+def content_id(sha256: str) -> str:
+    """How a path names content: the first 16 hex digits of its SHA-256."""
+    return sha256[:_CONTENT_DIGITS]
+
+
+class ArtifactStore:
+    """Saves and loads artifacts; knows nothing of Dagster."""
+
+    def __init__(self, store: ObjectStore, prefix: str) -> None:
+        self.store = store
+        self._prefix = prefix
+
+    def key(self, partition_key: str, version: FileVersion, name: str) -> str:
+        """Where generation `version.generation` writes its artifact `name`."""
+        return f"{self._folder(partition_key, version.content)}/g{version.generation:04d}/{name}{_SUFFIX}"
+
+    def save(self, partition_key: str, version: FileVersion, name: str, artifact: BaseModel) -> tuple[str, int]:
+        """Write the artifact into its generation's folder; returns its key and its compressed size in bytes."""
+        key = self.key(partition_key, version, name)
+        compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True)
+        data = compressor.compress(artifact.model_dump_json().encode())
+        self.store.put_bytes(key, data)
+        return key, len(data)
+
+    def load(self, partition_key: str, version: FileVersion, name: str, model: type[Model]) -> Model:
+        """The artifact of the highest generation up to `version.generation` that has it for this content.
+
+        :raises PipelineError: ARTIFACT_MISSING, naming the stage; also if what is stored is not a `model`.
+        """
+        key = self.find(partition_key, version, name)
+        if key is None:
+            raise PipelineError(ErrorCode.ARTIFACT_MISSING, f"stage '{name}'")
+        try:
+            return model.model_validate_json(_decompress(self.store.get_bytes(key)))
+        except FileNotFoundError as error:
+            raise PipelineError(ErrorCode.ARTIFACT_MISSING, f"stage '{name}'") from error
+        except (zstandard.ZstdError, ValidationError) as error:
+            raise PipelineError(ErrorCode.ARTIFACT_MISSING, f"stage '{name}': what is stored is damaged") from error
+
+    def find(self, partition_key: str, version: FileVersion, name: str) -> str | None:
+        """Key of the artifact that `load` would read, or None."""
+        keys = self.store.list_keys(self._folder(partition_key, version.content))
+        found = [
+            (int(match[1]), key)
+            for key in keys
+            if key.endswith(f"/{name}{_SUFFIX}") and (match := _GENERATION.search(key))
+        ]
+        inherited = [pair for pair in found if pair[0] <= version.generation]
+        return max(inherited)[1] if inherited else None
+
+    def _folder(self, partition_key: str, content: str) -> str:
+        return f"{self._prefix}/{partition_key}/{content}"
+
+
+VersionLookup = Callable[[dg.InputContext | dg.OutputContext], FileVersion]
+"""Which version of the file the run behind this context works on."""
+BeforeWrite = Callable[[dg.OutputContext], None]
+"""Called before every write; raises if this run may no longer write (its lease is lost)."""
+
+
+class ArtifactIOManager(dg.IOManager):
+    """Stores what assets return, and gives their readers the type they declare."""
+
+    def __init__(self, artifacts: ArtifactStore, version_of: VersionLookup, before_write: BeforeWrite) -> None:
+        self._artifacts = artifacts
+        self._version_of = version_of
+        self._before_write = before_write
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        if not isinstance(obj, BaseModel):
+            raise TypeError(f"{_name(context)} returned {type(obj).__name__}; only pydantic models are stored")
+        version = self._version_of(context)
+        self._before_write(context)
+        key, size_bytes = self._artifacts.save(context.asset_partition_key, version, _name(context), obj)
+        context.add_output_metadata(
+            {
+                "dagster/uri": self._artifacts.store.url(key),
+                "artifact_key": key,
+                "artifact_bytes": size_bytes,
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> BaseModel:
+        model = context.dagster_type.typing_type
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise TypeError(f"the input {_name(context)} must be annotated with the pydantic model to load")
+        return self._artifacts.load(context.asset_partition_key, self._version_of(context), _name(context), model)
+
+
+def _name(context: dg.InputContext | dg.OutputContext) -> str:
+    return context.asset_key.to_python_identifier()
+
+
+def _decompress(data: bytes) -> bytes:
+    """:raises zstandard.ZstdError: not zstd, damaged, or more than `_MAX_JSON_BYTES` (a bomb)."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+    unpacked = bytearray()
+    # In steps, since a frame's declared size would make `decompress` allocate all of it at once.
+    for chunk in decompressor.read_to_iter(data):
+        unpacked += chunk
+        if len(unpacked) > _MAX_JSON_BYTES:
+            raise zstandard.ZstdError("unpacks to more than any artifact has")
+    return bytes(unpacked)

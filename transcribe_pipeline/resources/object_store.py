@@ -1,0 +1,374 @@
+"""The object store: a folder, S3, Google or Azure behind one class, with conditional reads and errors from our list.
+
+What belongs here: moving bytes, and the rule which objects are uploads. What does not: what the bytes mean.
+
+Credentials, region and endpoint are obstore's own variables (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+`AWS_REGION`, `AWS_ENDPOINT_URL`, and `AWS_ALLOW_HTTP=true` for an http:// endpoint); other endpoints than Amazon's are
+addressed path-style.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+import dagster as dg
+import obstore
+from obstore.exceptions import (
+    BaseError,
+    GenericError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import LocalStore
+from obstore.store import ObjectStore as ObstoreStore
+from obstore.store import from_url as obstore_from_url
+
+from transcribe_pipeline.artifacts import ListedUpload
+from transcribe_pipeline.errors import ErrorCode, PipelineError
+from transcribe_pipeline.partitions import partition_key
+from transcribe_pipeline.resources.listing import Entry, is_parsable, list_folder, list_obstore, list_s3
+
+if TYPE_CHECKING:
+    from obstore import Bytes, ObjectMeta
+    from obstore.store import ClientConfig, RetryConfig
+
+_UPLOADS_PER_PAGE = 1_000
+_RANGE_BYTES = 16 * 1024**2
+"""Of one conditional read. A recording is read range by range, since obstore's stream of a local file never ends, and
+eats all memory, if the file is truncated while it is read (0.12.1); and so every range has retries of its own."""
+_PUT_CONCURRENCY = 4
+"""Parts in flight of one multipart upload; with obstore's parts of 5 MiB, 20 MiB of memory."""
+
+# A silent connection is dead after a minute; a slow one may take five for a part or range.
+_CLIENT: "ClientConfig" = {
+    "connect_timeout": timedelta(seconds=5),
+    "read_timeout": timedelta(seconds=60),
+    "timeout": timedelta(minutes=5),
+}
+# obstore retries 5xx, 429 and lost connections with jitter, and continues a cut body by range with If-Match. Six
+# retries take about 11 s; an outage longer than that is left to the run's retry.
+_RETRY: "RetryConfig" = {
+    "max_retries": 6,
+    "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=5), "base": 2},
+    "retry_timeout": timedelta(minutes=3),
+}
+_DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOUD_SCHEMES = {"s3", "gs", "az"}
+
+
+@dataclass(frozen=True)
+class UploadPage:
+    """Part of a listing, in key order. To resume after it: `after=page.uploads[-1].object_key`."""
+
+    uploads: list[ListedUpload]
+    misplaced: int
+    """Files directly under the prefix: without a folder they have no owner."""
+    refused: int
+    """Links, special files, and names that cannot be read back (control characters, invalid UTF-8, empty parts)."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    size_bytes: int
+    sha256: str
+    etag: str
+    version: str | None
+
+
+class ObjectStore:
+    """Objects under one URL. Keys are '/'-separated and relative to it; no key leads outside.
+
+    Every method raises `PipelineError` STORE_UNAVAILABLE (after retries) or STORE_DENIED, writing ones also DISK_FULL.
+    """
+
+    def __init__(self, url: str) -> None:
+        """See `open_store`."""
+        parts = urlsplit(url)
+        self._url = url.rstrip("/")
+        self._scheme = parts.scheme
+        self._bucket, self._base = parts.netloc, parts.path.strip("/")
+        self._root: Path | None = None
+        if parts.scheme in ("", "file"):
+            self._root = Path(unquote(parts.path) if parts.scheme else url).resolve()
+            self._store: ObstoreStore = LocalStore(self._root, mkdir=True)
+        else:
+            self._store = obstore_from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+
+    # --- uploads ------------------------------------------------------------------------------------------------------
+
+    def list_uploads(self, prefix: str, *, after: str | None = None) -> Iterator[UploadPage]:
+        """What lies in `<prefix>/<owner>/...`, in pages of 1,000 in key order, from the first key greater than `after`.
+
+        Hidden files (any part of the key beginning with '.') are left out. The last page may hold no uploads.
+        """
+        uploads: list[ListedUpload] = []
+        misplaced = refused = 0
+        for entry in self._list(prefix, after):
+            parts = entry.key.removeprefix(f"{prefix}/").split("/")
+            if any(part.startswith(".") for part in parts):
+                continue
+            if not entry.readable:
+                refused += 1
+            elif len(parts) == 1:
+                misplaced += 1
+            else:
+                uploads.append(_upload(entry, owner=parts[0], file_name=parts[-1]))
+            if len(uploads) == _UPLOADS_PER_PAGE:
+                yield UploadPage(uploads, misplaced, refused)
+                uploads, misplaced, refused = [], 0, 0
+        if uploads or misplaced or refused:
+            yield UploadPage(uploads, misplaced, refused)
+
+    def fetch(
+        self,
+        key: str,
+        etag: str,
+        destination: Path,
+        *,
+        max_bytes: int,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Fetched:
+        """Copy exactly the content that was listed with `etag` to `destination`, in bounded memory.
+
+        On any error nothing is left at `destination`.
+
+        :param on_progress: called with (bytes received, bytes in all) after every 16 MiB.
+        :raises PipelineError: SOURCE_GONE, SOURCE_CHANGED (replaced since it was listed, or while it was read),
+            TOO_LARGE (more than `max_bytes`).
+        """
+        try:
+            with destination.open("wb") as file, self._errors(), _disk_errors():
+                return self._copy(key, etag, file, max_bytes, on_progress or (lambda received, total: None))
+        except BaseException as error:
+            destination.unlink(missing_ok=True)
+            if isinstance(error, FileNotFoundError):
+                raise PipelineError(ErrorCode.SOURCE_GONE) from error
+            raise
+
+    def _copy(
+        self, key: str, etag: str, file: BinaryIO, max_bytes: int, on_progress: Callable[[int, int], None]
+    ) -> Fetched:
+        meta = self._unchanged(key, etag)
+        size = meta["size"]
+        if size > max_bytes:
+            raise PipelineError(ErrorCode.TOO_LARGE, f"{size:,} bytes; the limit is {max_bytes:,}")
+        digest = hashlib.sha256()
+        for start in range(0, size, _RANGE_BYTES):
+            data = self._read(key, etag, start, min(start + _RANGE_BYTES, size))
+            file.write(data)
+            digest.update(data)
+            on_progress(start + len(data), size)
+        # A folder has no snapshots: a file overwritten in place while its last range was read is noticed only here.
+        self._unchanged(key, etag)
+        return Fetched(size, digest.hexdigest(), etag, meta["version"])
+
+    def _read(self, key: str, etag: str, start: int, end: int) -> "Bytes":
+        try:
+            data = obstore.get(self._store, key, options={"if_match": etag, "range": (start, end)}).bytes()
+        except GenericError:
+            # Also what obstore raises if an object is replaced while it continues a cut body.
+            self._unchanged(key, etag)
+            raise
+        if len(data) != end - start:
+            self._unchanged(key, etag)
+            raise PipelineError(ErrorCode.STORE_UNAVAILABLE, f"{len(data):,} of {end - start:,} bytes received")
+        return data
+
+    def _unchanged(self, key: str, etag: str) -> "ObjectMeta":
+        """:raises PipelineError: SOURCE_CHANGED, if the object is not the one listed with this etag."""
+        meta = obstore.head(self._store, key)
+        if meta["e_tag"] != etag:
+            raise PipelineError(ErrorCode.SOURCE_CHANGED)
+        return meta
+
+    # --- our own objects ----------------------------------------------------------------------------------------------
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        """Write or replace an object; nobody ever sees a part of it."""
+        with self._writing(len(data)):
+            obstore.put(self._store, key, data)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Write or replace an object from a file (multipart above 5 MiB); nobody ever sees a part of it."""
+        with self._writing(path.stat().st_size):
+            obstore.put(self._store, key, path, max_concurrency=_PUT_CONCURRENCY)
+
+    def get_bytes(self, key: str) -> bytes:
+        """:raises FileNotFoundError: there is no such object."""
+        with self._errors():
+            return obstore.get(self._store, key).bytes().to_bytes()
+
+    def exists(self, key: str) -> bool:
+        try:
+            with self._errors():
+                obstore.head(self._store, key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def delete(self, key: str) -> None:
+        """Delete an object if it exists."""
+        with suppress(FileNotFoundError), self._errors():
+            obstore.delete(self._store, key)
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Delete everything under a folder, and the folder.
+
+        :raises ValueError: the prefix is empty (that would be the whole store) or leads outside.
+        """
+        _require_folder(prefix)
+        if self._root:
+            # rmtree rather than key by key: it takes empty folders and half-written files along, and follows no link.
+            with self._errors(), suppress(FileNotFoundError):
+                shutil.rmtree(self._root / prefix)
+            return
+        keys = self.list_keys(prefix)
+        while batch := list(islice(keys, 1_000)):
+            with self._errors():
+                obstore.delete(self._store, batch)
+
+    def list_keys(self, prefix: str) -> Iterator[str]:
+        """The readable keys under a folder, in order."""
+        return (entry.key for entry in self._list(prefix, None) if entry.readable)
+
+    def url(self, key: str) -> str:
+        """Where a person finds this object: a path, or a URL such as s3://bucket/key."""
+        return str(self._root / key) if self._root else f"{self._url}/{key}"
+
+    # --- how ----------------------------------------------------------------------------------------------------------
+
+    def _list(self, prefix: str, after: str | None) -> Iterator[Entry]:
+        _require_folder(prefix)
+        if self._root:
+            return list_folder(self._root, prefix, after)
+        if self._scheme == "s3":
+            return self._list_s3(prefix, after)
+        return self._list_cloud(prefix, after)
+
+    def _list_cloud(self, prefix: str, after: str | None) -> Iterator[Entry]:
+        with self._errors():
+            yield from list_obstore(self._store, prefix, after)
+
+    def _list_s3(self, prefix: str, after: str | None) -> Iterator[Entry]:
+        from botocore.exceptions import (  # type: ignore[import-untyped]
+            BotoCoreError,
+            ClientError,
+            NoCredentialsError,
+        )
+
+        try:
+            yield from list_s3(self._s3_client, self._bucket, self._base, prefix, after)
+        except NoCredentialsError as error:
+            raise PipelineError(ErrorCode.STORE_DENIED, "no credentials found") from error
+        except ClientError as error:
+            denied = error.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403)
+            raise PipelineError(ErrorCode.STORE_DENIED if denied else ErrorCode.STORE_UNAVAILABLE) from error
+        except BotoCoreError as error:
+            raise PipelineError(ErrorCode.STORE_UNAVAILABLE) from error
+
+    @cached_property
+    def _s3_client(self) -> Any:
+        """boto3 lists; see `listing`. It reads the same variables as obstore, but for AWS_REGION."""
+        import boto3  # type: ignore[import-untyped]
+        from botocore.config import Config  # type: ignore[import-untyped]
+
+        return boto3.session.Session(region_name=os.environ.get("AWS_REGION")).client(
+            "s3",
+            config=Config(
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"mode": "standard", "total_max_attempts": 6},
+                s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,
+            ),
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Errors from our list instead of obstore's. A missing object stays a FileNotFoundError: only the caller knows
+        what its absence means. So does a key that cannot exist ('../x'), for which obstore raises ValueError."""
+        try:
+            yield
+        except PreconditionError as error:
+            raise PipelineError(ErrorCode.SOURCE_CHANGED) from error
+        except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
+            raise PipelineError(ErrorCode.STORE_DENIED) from error
+        except BaseError as error:
+            raise PipelineError(ErrorCode.STORE_UNAVAILABLE) from error
+        except ValueError as error:
+            raise FileNotFoundError("no object can have this key") from error
+
+    @contextmanager
+    def _writing(self, size_bytes: int) -> Iterator[None]:
+        try:
+            with self._errors():
+                yield
+        except PipelineError as error:
+            # obstore has no error type for a full disk; but what fails to fit leaves its mark.
+            if self._root and shutil.disk_usage(self._root).free < size_bytes:
+                raise PipelineError(ErrorCode.DISK_FULL) from error
+            raise
+
+
+def open_store(url: str) -> ObjectStore:
+    """The store at `s3://bucket/path`, `gs://...`, `az://...`, `file:///folder` or a folder (created if missing).
+
+    No network is used yet.
+
+    :raises PipelineError: CONFIGURATION, if the URL names no store.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _CLOUD_SCHEMES | {"", "file"}:
+        raise PipelineError(ErrorCode.CONFIGURATION, "the store URL must be s3://, gs://, az://, file:// or a folder")
+    if parts.scheme in _CLOUD_SCHEMES and not parts.netloc:
+        raise PipelineError(ErrorCode.CONFIGURATION, "the store URL names no bucket")
+    try:
+        return ObjectStore(url)
+    except (BaseError, OSError, ValueError) as error:
+        raise PipelineError(ErrorCode.CONFIGURATION, "the store URL cannot be opened") from error
+
+
+class ObjectStoreResource(dg.ConfigurableResource[ObjectStore]):
+    """Gives assets the plain `ObjectStore`: they annotate `store: dg.ResourceParam[ObjectStore]`."""
+
+    url: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> ObjectStore:
+        return open_store(self.url)
+
+
+def _require_folder(prefix: str) -> None:
+    if not prefix or not is_parsable(prefix):
+        raise ValueError(f"not a folder in the store: {prefix!r}")
+
+
+def _upload(entry: Entry, *, owner: str, file_name: str) -> ListedUpload:
+    return ListedUpload(
+        object_key=entry.key,
+        owner=owner,
+        file_name=file_name,
+        partition_key=partition_key(entry.key),
+        etag=entry.etag,
+        size_bytes=entry.size_bytes,
+        modified_at=entry.modified_at,
+    )
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_FULL_ERRNOS:
+            raise PipelineError(ErrorCode.DISK_FULL) from error
+        raise

@@ -1,0 +1,210 @@
+"""Words and turns become a transcript: speakers for words, sentences, paragraphs, quality figures.
+
+Pure functions over artifacts. A word goes to the speaker it overlaps most in the exclusive turns; a word outside all
+turns goes to the nearest one. A segment never mixes speakers and ends with its sentence; a paragraph is what one
+speaker says without a long pause.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from transcribe_pipeline.artifacts import (
+    Diarization,
+    Paragraph,
+    RecognisedWord,
+    SpeakerTurn,
+    Transcript,
+    TranscriptQuality,
+    TranscriptSegment,
+    TranscriptSpeaker,
+    TranscriptWord,
+    Transcription,
+)
+from transcribe_pipeline.text.words import ends_clause, ends_sentence, join_words
+
+LOW_CONFIDENCE = 0.5
+
+_PAUSE_SECONDS = 2.0
+"""Silence that ends a segment and a paragraph."""
+_SEGMENT_SECONDS = 20.0
+"""A longer sentence is cut at its next clause, and at any word when half as long again."""
+_PARAGRAPH_SECONDS = 60.0
+"""A longer paragraph ends with its next sentence."""
+# Words that end in a full stop inside a sentence; single letters (initials) are handled by rule.
+_ABBREVIATIONS = frozenset("dr. mr. mrs. ms. prof. st. vs. jr. sr. etc. e.g. i.e. no. nr. bzw. z.b. sra. mme. m.".split())
+
+
+def build_transcript(transcription: Transcription, diarization: Diarization) -> Transcript:
+    words = _words_in_order(transcription)
+    speakers = assign_speakers(words, diarization.exclusive_turns)
+    names = _order_of_appearance(speakers, diarization.turns)
+    labelled = [
+        TranscriptWord(**word.model_dump(), speaker=names.get(speaker or ""))
+        for word, speaker in zip(words, speakers, strict=True)
+    ]
+    segments = tuple(
+        _segment(position, group, transcription.language) for position, group in enumerate(split_sentences(labelled))
+    )
+    turns = tuple(t.model_copy(update={"speaker": names[t.speaker]}) for t in diarization.turns) if words else ()
+    return Transcript(
+        language=transcription.language,
+        language_probability=transcription.language_probability,
+        audio_seconds=transcription.audio_seconds,
+        no_speech=not segments,
+        segments=segments,
+        paragraphs=tuple(paragraphs(segments)),
+        speakers=_speakers(labelled, turns, diarization, names) if words else (),
+        turns=turns,
+        quality=quality(transcription.speech, segments),
+        recogniser=f"{transcription.engine}/{transcription.model}",
+        diarizer=f"{diarization.engine}/{diarization.model}",
+        word_times="recogniser",
+        embedding_model=diarization.embedding_model,
+    )
+
+
+def _words_in_order(transcription: Transcription) -> list[RecognisedWord]:
+    """All words; starts never run backwards and no word ends before it starts, whatever the recogniser says."""
+    ordered: list[RecognisedWord] = []
+    earliest = 0.0
+    for word in (word for segment in transcription.segments for word in segment.words):
+        start = max(word.start, earliest)
+        ordered.append(word.model_copy(update={"start": start, "end": max(word.end, start)}))
+        earliest = start
+    return ordered
+
+
+def assign_speakers(words: Sequence[RecognisedWord], turns: Sequence[SpeakerTurn]) -> list[str | None]:
+    """The speaker of each word by largest overlap, else by nearest turn; None if there are no turns.
+
+    `turns` are exclusive and ordered, so one binary search finds each word's neighbours.
+    """
+    if not turns:
+        return [None] * len(words)
+    starts = [turn.start for turn in turns]
+
+    def speaker(word: RecognisedWord) -> str:
+        first = max(bisect_right(starts, word.start) - 1, 0)
+        last = max(bisect_right(starts, word.end), first + 1)
+        # Smallest distance first: a word's overlap is a negative distance, a gap a positive one.
+        nearby = turns[first : last + 1]
+        return min(nearby, key=lambda t: max(t.start, word.start) - min(t.end, word.end)).speaker
+
+    return [speaker(word) for word in words]
+
+
+def _order_of_appearance(speakers: Sequence[str | None], turns: Sequence[SpeakerTurn]) -> dict[str, str]:
+    """Engine label -> SPEAKER_00, SPEAKER_01, ...: by first word, then those who never get a word by first turn."""
+    seen = dict.fromkeys([*(s for s in speakers if s), *(t.speaker for t in turns)])
+    return {label: f"SPEAKER_{position:02d}" for position, label in enumerate(seen)}
+
+
+def split_sentences(words: Iterable[TranscriptWord]) -> list[list[TranscriptWord]]:
+    """Words grouped into segments: cut at speaker changes, sentence ends, long pauses, and at clauses if very long."""
+    groups: list[list[TranscriptWord]] = []
+    for word in words:
+        if groups and not _ends_segment(groups[-1], word):
+            groups[-1].append(word)
+        else:
+            groups.append([word])
+    return groups
+
+
+def _ends_segment(group: list[TranscriptWord], following: TranscriptWord) -> bool:
+    last = group[-1]
+    if last.speaker != following.speaker or following.start - last.end >= _PAUSE_SECONDS:
+        return True
+    if _is_sentence_end(last.text, following.text):
+        return True
+    seconds = last.end - group[0].start
+    return seconds > 1.5 * _SEGMENT_SECONDS or (seconds > _SEGMENT_SECONDS and ends_clause(last.text))
+
+
+def _is_sentence_end(word: str, following: str) -> bool:
+    if not ends_sentence(word):
+        return False
+    if following[:1].islower():  # 'approx. ten', 'Yahoo! is'
+        return False
+    is_initial = len(word) == 2 and word[0].isalpha() and word[0] != "I" and word[1] == "."
+    return not is_initial and word.lower() not in _ABBREVIATIONS
+
+
+def _segment(position: int, words: list[TranscriptWord], language: str) -> TranscriptSegment:
+    return TranscriptSegment(
+        id=position,
+        start=words[0].start,
+        end=max(word.end for word in words),
+        speaker=words[0].speaker,
+        text=join_words((word.text for word in words), language),
+        confidence=round(sum(word.probability for word in words) / len(words), 4),
+        words=tuple(words),
+    )
+
+
+def paragraphs(segments: Sequence[TranscriptSegment]) -> list[Paragraph]:
+    """Consecutive segments of one speaker, ended by a long pause or, when long, by a sentence end."""
+    if not segments:
+        return []
+    breaks = [0]
+    for left, right in pairwise(segments):
+        first = segments[breaks[-1]]
+        is_long = left.end - first.start > _PARAGRAPH_SECONDS and ends_sentence(left.text)
+        if left.speaker != right.speaker or right.start - left.end >= _PAUSE_SECONDS or is_long:
+            breaks.append(right.id)
+    return [
+        Paragraph(
+            start=segments[first].start,
+            end=segments[following - 1].end,
+            speaker=segments[first].speaker,
+            first_segment=first,
+            last_segment=following - 1,
+        )
+        for first, following in pairwise([*breaks, len(segments)])
+    ]
+
+
+def _speakers(
+    words: Sequence[TranscriptWord], turns: Sequence[SpeakerTurn], diarization: Diarization, names: dict[str, str]
+) -> tuple[TranscriptSpeaker, ...]:
+    spoken = Counter(word.speaker for word in words)
+    seconds: Counter[str] = Counter()
+    for turn in turns:
+        seconds[turn.speaker] += turn.end - turn.start  # type: ignore[assignment]  # Counter adds floats as well
+    embeddings = {names[voice.speaker]: voice.embedding for voice in diarization.voices}
+    return tuple(
+        TranscriptSpeaker(
+            label=label, seconds=round(seconds[label], 3), words=spoken[label], embedding=embeddings.get(label, ())
+        )
+        for label in names.values()
+    )
+
+
+def quality(speech: Sequence[tuple[float, float]], segments: Sequence[TranscriptSegment]) -> TranscriptQuality:
+    probabilities = [word.probability for segment in segments for word in segment.words]
+    return TranscriptQuality(
+        mean_confidence=round(sum(probabilities) / len(probabilities), 4) if probabilities else None,
+        low_confidence_words=sum(p < LOW_CONFIDENCE for p in probabilities),
+        speech_seconds=round(sum(end - start for start, end in speech), 3),
+        covered_speech_seconds=round(covered_seconds(speech, [(s.start, s.end) for s in segments]), 3),
+    )
+
+
+def covered_seconds(spans: Sequence[tuple[float, float]], cover: Sequence[tuple[float, float]]) -> float:
+    """Seconds of `spans` (disjoint) that lie inside `cover` (any order, may overlap)."""
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted(cover):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    total, position = 0.0, 0
+    for start, end in sorted(spans):
+        while position < len(merged) and merged[position][1] <= start:
+            position += 1
+        following = position
+        while following < len(merged) and merged[following][0] < end:
+            total += min(end, merged[following][1]) - max(start, merged[following][0])
+            following += 1
+    return total
