@@ -3,8 +3,7 @@
 What belongs here: moving bytes, and the rule which objects are uploads. What does not: what the bytes mean.
 
 Credentials, region and endpoint are obstore's own variables (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-`AWS_REGION`, `AWS_ENDPOINT_URL`, and `AWS_ALLOW_HTTP=true` for an http:// endpoint); other endpoints than Amazon's are
-addressed path-style.
+`AWS_REGION`, `AWS_ENDPOINT_URL`); other endpoints than Amazon's are addressed path-style.
 """
 
 import errno
@@ -103,7 +102,10 @@ class ObjectStore:
             self._root = Path(unquote(parts.path) if parts.scheme else url).resolve()
             self._store: ObstoreStore = LocalStore(self._root, mkdir=True)
         else:
-            self._store = obstore_from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+            # Naming an http:// endpoint is consent enough; obstore ignores AWS_ALLOW_HTTP once it is given options.
+            insecure = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+            options: ClientConfig = {**_CLIENT, "allow_http": insecure}
+            self._store = obstore_from_url(url, client_options=options, retry_config=_RETRY)
 
     # --- uploads ------------------------------------------------------------------------------------------------------
 

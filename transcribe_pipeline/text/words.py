@@ -36,8 +36,12 @@ def separator(left: str, right: str, language: str) -> str:
     """
     if not is_unspaced(language):
         return " "
-    both_spaced = left[-1:] < _FIRST_UNSPACED_CHARACTER and right[:1] < _FIRST_UNSPACED_CHARACTER
-    return " " if both_spaced and right[:1].isalnum() else ""
+    return " " if joins(left, right) and right[:1].isalnum() else ""
+
+
+def joins(left: str, right: str) -> bool:
+    """True if two pieces written without a space between them are one word, because neither script lacks spaces."""
+    return left[-1:] < _FIRST_UNSPACED_CHARACTER and right[:1] < _FIRST_UNSPACED_CHARACTER
 
 
 def join_words(words: Iterable[str], language: str) -> str:
