@@ -17,7 +17,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Artifact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 # --- ingest ---------------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ class Audio(Artifact):
     track_rule: str
     """Why this track: 'only track', 'default track', ..."""
     downmix: str
-    """How the channels became one: 'mono', 'mix', or 'left' where mixing would have cancelled them."""
+    """How the channels became one: 'mono', 'mix', or 'left' / 'right' where mixing would have cancelled them."""
     loudness_lufs: float | None = None
     """Integrated loudness (EBU R 128); None for digital silence."""
     peak_dbfs: float | None = None

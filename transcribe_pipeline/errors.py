@@ -149,7 +149,7 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
         _P, "Another run has taken over this file.", "Nothing to do: the other run finishes the work."
     ),
     ErrorCode.LEASE_HELD: ErrorEntry(
-        _T, "Another run is working on this file.", "Wait for that run, or cancel it first."
+        _P, "Another run is working on this file.", "Wait for that run, or cancel it first."
     ),
     ErrorCode.WORKER_LOST: ErrorEntry(
         _T,

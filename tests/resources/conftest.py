@@ -27,8 +27,9 @@ def s3_proxy(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faul
 
 
 @pytest.fixture
-def s3_client(s3_proxy: FaultProxy) -> Any:
-    return boto3.client("s3", region_name="us-east-1")
+def s3_client(s3_proxy: FaultProxy, s3_endpoint: str) -> Any:
+    """The way past the proxy, for what people do to the bucket."""
+    return boto3.client("s3", region_name="us-east-1", endpoint_url=s3_endpoint)
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     proxy.url = f"http://127.0.0.1:{server.server_port}"
     try:

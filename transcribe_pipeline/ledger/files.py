@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Select, and_, bindparam, or_, select,
 from sqlalchemy.orm import aliased
 
 from transcribe_pipeline.artifacts import ListedUpload
+from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger.database import read, upsert, write
 from transcribe_pipeline.ledger.models import MediaFile, Status
 from transcribe_pipeline.ledger.text import is_storable
@@ -233,6 +234,14 @@ def find(engine: Engine, name: str, *, owner: str | None = None) -> list[FileVie
         )
     )
     return _fetch(engine, statement)
+
+
+def get(engine: Engine, partition_key: str) -> FileView:
+    """The file of a partition. Raises FILE_UNKNOWN."""
+    found = _fetch(engine, _views(None).where(MediaFile.partition_key == partition_key))
+    if not found:
+        raise PipelineError(ErrorCode.FILE_UNKNOWN)
+    return found[0]
 
 
 def list_files(

@@ -262,9 +262,15 @@ def _has_ended(connection: Connection, claim: Claim, status: Any) -> bool:
 def fail_abandoned(engine: Engine, partition_key: str, generation: int, run_id: str, error: PipelineError) -> bool:
     """For whoever learns that a run is dead: put its file in ERROR, unless it has ended or another run has taken over.
 
-    A run that died before it claimed anything is covered: then nobody has claimed this generation yet.
+    A run that died before it claimed anything is covered: then nobody has claimed this generation yet. A run that
+    failed in order, and that nobody will retry, has left its own error, which says more than `error`.
     Returns whether the file was put in ERROR.
     """
+    failed_in_order = and_(MediaFile.status == Status.QUEUED, MediaFile.error_code.is_not(None))
+    verdict = {
+        column: case((failed_in_order, getattr(MediaFile, column)), else_=value)
+        for column, value in _error_values(error).items()
+    }
     statement = (
         update(MediaFile)
         .where(
@@ -273,7 +279,7 @@ def fail_abandoned(engine: Engine, partition_key: str, generation: int, run_id: 
             MediaFile.status.in_((Status.QUEUED, Status.PROCESSING)),
             func.coalesce(MediaFile.run_id, run_id) == run_id,
         )
-        .values(_NO_LEASE | _error_values(error) | {"status": Status.ERROR, "finished_at": datetime.now(UTC)})
+        .values(_NO_LEASE | verdict | {"status": Status.ERROR, "finished_at": datetime.now(UTC)})
     )
 
     def work(connection: Connection) -> bool:

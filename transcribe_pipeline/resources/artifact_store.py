@@ -98,17 +98,23 @@ class ArtifactStore:
 
 VersionLookup = Callable[[dg.InputContext | dg.OutputContext], FileVersion]
 """Which version of the file the run behind this context works on."""
-BeforeWrite = Callable[[dg.OutputContext], None]
-"""Called before every write; raises if this run may no longer write (its lease is lost)."""
+WriteHook = Callable[[dg.OutputContext], None]
 
 
 class ArtifactIOManager(dg.IOManager):
-    """Stores what assets return, and gives their readers the type they declare."""
+    """Stores what assets return, and gives their readers the type they declare.
 
-    def __init__(self, artifacts: ArtifactStore, version_of: VersionLookup, before_write: BeforeWrite) -> None:
+    `before_write` raises if the run may no longer write (its lease is lost); `after_write` learns that a stage's value
+    is safe in the store.
+    """
+
+    def __init__(
+        self, artifacts: ArtifactStore, version_of: VersionLookup, before_write: WriteHook, after_write: WriteHook
+    ) -> None:
         self._artifacts = artifacts
         self._version_of = version_of
         self._before_write = before_write
+        self._after_write = after_write
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         if not isinstance(obj, BaseModel):
@@ -123,6 +129,7 @@ class ArtifactIOManager(dg.IOManager):
                 "artifact_bytes": size_bytes,
             }
         )
+        self._after_write(context)
 
     def load_input(self, context: dg.InputContext) -> BaseModel:
         model = context.dagster_type.typing_type

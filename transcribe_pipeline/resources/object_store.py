@@ -4,6 +4,8 @@ What belongs here: moving bytes, and the rule which objects are uploads. What do
 
 Credentials, region and endpoint are obstore's own variables (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
 `AWS_REGION`, `AWS_ENDPOINT_URL`); other endpoints than Amazon's are addressed path-style.
+
+obstore's threads do not survive a fork: a process forked after its parent used a store would wait for ever. Spawn.
 """
 
 import errno
@@ -150,12 +152,10 @@ class ObjectStore:
             TOO_LARGE (more than `max_bytes`).
         """
         try:
-            with destination.open("wb") as file, self._errors(), _disk_errors():
+            with _disk_errors(), destination.open("wb") as file:
                 return self._copy(key, etag, file, max_bytes, on_progress or (lambda received, total: None))
-        except BaseException as error:
+        except BaseException:
             destination.unlink(missing_ok=True)
-            if isinstance(error, FileNotFoundError):
-                raise PipelineError(ErrorCode.SOURCE_GONE) from error
             raise
 
     def _copy(
@@ -176,12 +176,13 @@ class ObjectStore:
         return Fetched(size, digest.hexdigest(), etag, meta["version"])
 
     def _read(self, key: str, etag: str, start: int, end: int) -> "Bytes":
-        try:
-            data = obstore.get(self._store, key, options={"if_match": etag, "range": (start, end)}).bytes()
-        except GenericError:
-            # Also what obstore raises if an object is replaced while it continues a cut body.
-            self._unchanged(key, etag)
-            raise
+        with self._source_errors():
+            try:
+                data = obstore.get(self._store, key, options={"if_match": etag, "range": (start, end)}).bytes()
+            except GenericError:
+                # Also what obstore raises if an object is replaced while it continues a cut body.
+                self._unchanged(key, etag)
+                raise
         if len(data) != end - start:
             self._unchanged(key, etag)
             raise PipelineError(ErrorCode.STORE_UNAVAILABLE, f"{len(data):,} of {end - start:,} bytes received")
@@ -189,7 +190,8 @@ class ObjectStore:
 
     def _unchanged(self, key: str, etag: str) -> "ObjectMeta":
         """:raises PipelineError: SOURCE_CHANGED, if the object is not the one listed with this etag."""
-        meta = obstore.head(self._store, key)
+        with self._source_errors():
+            meta = obstore.head(self._store, key)
         if meta["e_tag"] != etag:
             raise PipelineError(ErrorCode.SOURCE_CHANGED)
         return meta
@@ -210,6 +212,15 @@ class ObjectStore:
         """:raises FileNotFoundError: there is no such object."""
         with self._errors():
             return obstore.get(self._store, key).bytes().to_bytes()
+
+    def get_file(self, key: str, destination: Path) -> None:
+        """Copy one of our own objects to `destination`, in bounded memory.
+
+        :raises FileNotFoundError: there is no such object.
+        """
+        with self._errors(), _disk_errors(), destination.open("wb") as file:
+            for chunk in obstore.get(self._store, key).stream(min_chunk_size=_RANGE_BYTES):
+                file.write(chunk)
 
     def exists(self, key: str) -> bool:
         try:
@@ -309,6 +320,14 @@ class ObjectStore:
             raise PipelineError(ErrorCode.STORE_UNAVAILABLE) from error
         except ValueError as error:
             raise FileNotFoundError("no object can have this key") from error
+
+    @contextmanager
+    def _source_errors(self) -> Iterator[None]:
+        try:
+            with self._errors():
+                yield
+        except FileNotFoundError as error:
+            raise PipelineError(ErrorCode.SOURCE_GONE) from error
 
     @contextmanager
     def _writing(self, size_bytes: int) -> Iterator[None]:

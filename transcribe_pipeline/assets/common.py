@@ -1,0 +1,29 @@
+"""What every per-media asset's decorator shares."""
+
+import hashlib
+import json
+from typing import Any
+
+from transcribe_pipeline.partitions import media_files
+from transcribe_pipeline.settings import settings
+
+OWNERS = ["team:transcripts"]
+
+
+def media_asset(group: str, *kinds: str) -> dict[str, Any]:
+    """Arguments of `dg.asset` for an asset per media file, kept as an artifact."""
+    return {
+        "partitions_def": media_files,
+        "group_name": group,
+        "kinds": set(kinds),
+        "owners": OWNERS,
+        "io_manager_key": "artifacts",
+    }
+
+
+def code_version(revision: int, *setting_names: str) -> str:
+    """'<revision>-<hash of the settings that shape the value>'. Raise `revision` when the code changes what it makes."""
+    values = {name: str(getattr(settings(), name)) for name in setting_names}
+    if not values:
+        return str(revision)
+    return f"{revision}-{hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]}"

@@ -1,0 +1,42 @@
+"""Composition root: puts assets, checks, jobs, sensors and resources together, and nothing else.
+
+Imported by every process of Dagster, so it must stay under 2 s and load no model library; a test holds that.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from transcribe_pipeline import checks, jobs, sensors
+from transcribe_pipeline.assets import delivery, ingest, speech
+from transcribe_pipeline.resources.ledger import LedgerResource
+from transcribe_pipeline.resources.object_store import ObjectStoreResource
+from transcribe_pipeline.resources.recordings import RecordingsResource
+from transcribe_pipeline.resources.speech_models import SpeechModelsResource
+from transcribe_pipeline.settings import settings
+from transcribe_pipeline.stage import artifact_io_manager
+
+
+def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """All definitions; `resource_overrides` replaces resources by name."""
+    store = ObjectStoreResource(url=settings().resolved_store_url)
+    resources: dict[str, Any] = {
+        "store": store,
+        "ledger": LedgerResource(),
+        "recordings": RecordingsResource(store=store),
+        "speech": SpeechModelsResource(),
+        "artifacts": artifact_io_manager,
+    }
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules([ingest, speech, delivery]),
+        asset_checks=checks.all_checks,
+        jobs=[jobs.process_media],
+        sensors=sensors.all_sensors,
+        resources=resources | dict(resource_overrides or {}),
+        # A process per step, Dagster's default, costs 2.8 s a step and would load the models again and again.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

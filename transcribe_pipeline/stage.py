@@ -1,0 +1,291 @@
+"""What every per-media asset shares: lease and fence, heartbeat, progress, timing, and the translation of errors.
+
+    with Stage(context, ledger) as stage:
+        ...                       # plain work; stage.progress(0.4) now and then
+        stage.report(words=123)   # figures for the asset's metadata
+        return artifact
+
+Inside, the run holds the file's lease: a second run is refused, a superseded one is stopped at its next sign of life.
+Every exception leaves as an entry of the closed error list: permanent ones are never retried, transient and resource
+ones by a run retry from the failed stage. The lease outlives the stage, since the run's next stage goes on with it; the
+IO manager below gives it back once the value of the run's last stage is stored.
+"""
+
+import errno
+import threading
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import dagster as dg
+from pydantic import BaseModel
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from transcribe_pipeline.errors import ErrorClass, ErrorCode, PipelineError
+from transcribe_pipeline.ledger import files, leases, timings
+from transcribe_pipeline.resources.artifact_store import ArtifactIOManager, ArtifactStore, FileVersion, content_id
+from transcribe_pipeline.settings import settings
+
+STAGES: dict[str, float] = {
+    "upload": 3,
+    "media_metadata": 2,
+    "audio": 4,
+    "transcription": 60,
+    "diarization": 26,
+    "transcript": 1,
+    "transcript_record": 2,
+    "subtitles": 2,
+}
+"""Per-media stages in flow order, and their share of the work (percent, as measured with Whisper base on 2 cores)."""
+
+_DELIVERY = frozenset({"subtitles"})
+"""Stages after the record: when one fails the transcript is there already, so the file is done but degraded."""
+
+GENERATION_TAG = "transcribe/generation"
+OWNER_TAG = "transcribe/owner"
+TRIGGER_TAG = "transcribe/trigger"
+NO_RETRY_TAG = "dagster/retry_on_asset_or_op_failure"
+
+_BEATS_PER_LEASE = 6
+_PROGRESS_SECONDS = 1.0
+
+
+class Stage:
+    """One stage of one run on one file."""
+
+    def __init__(self, context: dg.AssetExecutionContext, ledger: Engine) -> None:
+        self.name = context.asset_key.to_python_identifier()
+        self._context = context
+        self._ledger = ledger
+        self._lease_seconds = settings().lease_seconds
+        self._metadata: dict[str, Any] = {}
+        self._started_at = self._worked_from = datetime.now(UTC)
+        self._fraction = 0.0
+        self._lost: PipelineError | None = None
+        self._finished = threading.Event()
+
+    def __enter__(self) -> Self:
+        instance = self._context.instance
+
+        def holder_finished(run_id: str) -> bool:
+            run = instance.get_run_by_id(run_id)
+            return run is None or run.is_finished
+
+        try:
+            self.claim = leases.claim(
+                self._ledger,
+                self._context.partition_key,
+                generation_of(self._context.run),
+                self._context.run_id,
+                lease_seconds=self._lease_seconds,
+                holder_finished=holder_finished,
+            )
+            self._beat()
+        except PipelineError as error:
+            raise_failure(error, self._context)
+        self._heart = threading.Thread(target=self._keep_beating, name=f"heartbeat-{self.name}", daemon=True)
+        self._heart.start()
+        return self
+
+    def progress(self, fraction: float) -> None:
+        """How much of this stage is done, 0..1. Cheap: the heartbeat writes it. Raises LEASE_LOST."""
+        if self._lost:
+            raise self._lost
+        self._fraction = fraction
+
+    def loaded(self) -> None:
+        """Say that the models are loaded: the real-time factor counts from here."""
+        self._worked_from = datetime.now(UTC)
+
+    def rtf(self, audio_seconds: float) -> float:
+        """Real-time factor: seconds of work since `loaded` (or the stage's start) per second of audio."""
+        return round((datetime.now(UTC) - self._worked_from).total_seconds() / max(audio_seconds, 0.001), 4)
+
+    def report(self, **metadata: Any) -> None:
+        """Figures and pictures for the asset's metadata; numbers stay numbers, since the UI plots them."""
+        self._metadata |= metadata
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._finished.set()
+        self._heart.join()
+        failure = (self._lost or translate(error)) if error else self._lost
+        finished_at = datetime.now(UTC)
+        self._record_timing(finished_at, failure)
+        if failure is None:
+            seconds = (finished_at - self._started_at).total_seconds()
+            self._context.add_output_metadata({**self._metadata, "stage_seconds": seconds})
+            return
+        self._record_failure(failure)
+        if error is not None and not isinstance(error, Exception):
+            return  # a cancel or an interrupt goes on as what it is
+        if failure.code is ErrorCode.INTERNAL:
+            self._context.log.exception("Unexpected error in stage %s", self.name)
+        raise_failure(failure, self._context)
+
+    def _record_timing(self, finished_at: datetime, failure: PipelineError | None) -> None:
+        try:
+            timings.record(
+                self._ledger,
+                self.claim,
+                self.name,
+                started_at=self._started_at,
+                finished_at=finished_at,
+                error_code=failure.code if failure else None,
+            )
+        except PipelineError as error:  # a missing figure must not cost the stage
+            self._context.log.warning("The timing of stage %s is lost: %s", self.name, error)
+
+    def _record_failure(self, failure: PipelineError) -> None:
+        try:
+            if self.name in _DELIVERY and failure.code is not ErrorCode.LEASE_LOST:
+                leases.complete(self._ledger, self.claim, degraded=[self.name])
+            else:
+                leases.fail(self._ledger, self.claim, failure, final=failure.error_class is ErrorClass.PERMANENT)
+        except PipelineError as error:
+            # Superseded, or no database: the run fails all the same, and the failure sensor or the lease's end tell.
+            self._context.log.warning("The ledger could not note the failure of stage %s: %s", self.name, error)
+
+    def _keep_beating(self) -> None:
+        """Renew the lease and write progress until the stage ends; on a lost lease, leave word for `progress`."""
+        told, waited = self._fraction, 0.0
+        while not self._finished.wait(_PROGRESS_SECONDS):
+            waited += _PROGRESS_SECONDS
+            if self._fraction == told and waited < self._lease_seconds / _BEATS_PER_LEASE:
+                continue
+            told, waited = self._fraction, 0.0
+            try:
+                self._beat()
+            except PipelineError as error:
+                if error.code is ErrorCode.LEASE_LOST:
+                    self._lost = error
+                    return
+
+    def _beat(self) -> None:
+        names = list(STAGES)
+        before = sum(STAGES[name] for name in names[: names.index(self.name)])
+        done = (before + STAGES[self.name] * min(self._fraction, 1.0)) / sum(STAGES.values())
+        leases.heartbeat(self._ledger, self.claim, progress=done, stage=self.name)
+
+
+def generation_of(run: dg.DagsterRun) -> int | None:
+    """The generation a run was requested for; None (the present one) for runs that people launch."""
+    tag = run.tags.get(GENERATION_TAG)
+    return int(tag) if tag else None
+
+
+class FencedArtifacts:
+    """Ties the artifact store to the ledger: which version of a file a run reads and writes, and may it still write."""
+
+    def __init__(self, ledger: Engine, *, lease_seconds: float) -> None:
+        self._ledger = ledger
+        self._lease_seconds = lease_seconds
+
+    def version_of(self, context: dg.InputContext | dg.OutputContext) -> FileVersion:
+        """The run's generation (the present one for runs that people launch) of the bytes that the ledger knows."""
+        try:
+            file = files.get(self._ledger, context.asset_partition_key)
+            generation = generation_of(context.step_context.dagster_run) or file.generation
+            if generation != file.generation:
+                raise PipelineError(ErrorCode.LEASE_LOST, f"generation {generation}; the file is at {file.generation}")
+            if file.sha256 is None:
+                raise PipelineError(ErrorCode.ARTIFACT_MISSING, "stage 'upload'")
+        except PipelineError as error:
+            raise_failure(error, context)
+        return FileVersion(content_id(file.sha256), generation)
+
+    def before_write(self, context: dg.OutputContext) -> None:
+        """Renew the lease, or refuse."""
+        self._claim(context)
+
+    def after_write(self, context: dg.OutputContext) -> None:
+        """Give the lease back when the run's last per-media stage is safe in the store.
+
+        The whole pipeline ends in COMPLETED; a run of a few stages, as people launch them, leaves the verdict as it was.
+        """
+        selection = context.step_context.dagster_run.asset_selection or ()
+        selected = {key.to_python_identifier() for key in selection} & STAGES.keys() or STAGES.keys()
+        last = max(selected, key=list(STAGES).index)
+        if context.asset_key.to_python_identifier() != last:
+            return
+        if last == list(STAGES)[-1]:
+            leases.complete(self._ledger, self._claim(context))
+        else:
+            leases.release(self._ledger, self._claim(context))
+
+    def _claim(self, context: dg.OutputContext) -> leases.Claim:
+        run = context.step_context.dagster_run
+        try:
+            return leases.claim(
+                self._ledger,
+                context.asset_partition_key,
+                generation_of(run),
+                run.run_id,
+                lease_seconds=self._lease_seconds,
+                holder_finished=lambda run_id: False,  # this run must hold the lease already
+            )
+        except PipelineError as error:
+            raise_failure(error, context)
+
+
+class TranslatingArtifactIOManager(ArtifactIOManager):
+    """`ArtifactIOManager` whose errors reach Dagster like those of a stage."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        try:
+            super().handle_output(context, obj)
+        except PipelineError as error:
+            raise_failure(error, context)
+
+    def load_input(self, context: dg.InputContext) -> BaseModel:
+        try:
+            return super().load_input(context)
+        except PipelineError as error:
+            raise_failure(error, context)
+
+
+@dg.io_manager(required_resource_keys={"store", "ledger"})
+def artifact_io_manager(context: dg.InitResourceContext) -> TranslatingArtifactIOManager:
+    """What assets return, in the artifact store, fenced by the ledger."""
+    configured = settings()
+    fenced = FencedArtifacts(context.resources.ledger, lease_seconds=configured.lease_seconds)
+    artifacts = ArtifactStore(context.resources.store, configured.artifacts_prefix)
+    return TranslatingArtifactIOManager(artifacts, fenced.version_of, fenced.before_write, fenced.after_write)
+
+
+def translate(error: BaseException) -> PipelineError:
+    """Any exception as an entry of the closed list, by type and errno, never by words in a message."""
+    if isinstance(error, PipelineError):
+        return error
+    if not isinstance(error, Exception):
+        return PipelineError(ErrorCode.CANCELLED)
+    # torch and CTranslate2 are not imported just to name their exceptions.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return PipelineError(ErrorCode.OUT_OF_MEMORY)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return PipelineError(ErrorCode.DISK_FULL)
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return PipelineError(ErrorCode.OUT_OF_MEMORY)
+    if isinstance(error, DBAPIError):
+        return PipelineError(ErrorCode.DATABASE_UNAVAILABLE)
+    return PipelineError(ErrorCode.INTERNAL, type(error).__name__)
+
+
+def raise_failure(
+    error: PipelineError, context: dg.AssetExecutionContext | dg.InputContext | dg.OutputContext
+) -> NoReturn:
+    """Raise `error` the way Dagster shows it best, and make sure that a permanent one is never retried.
+
+    `Failure(allow_retries=False)` stops only retries of the step; run retries read the run's tags.
+    """
+    if error.error_class is ErrorClass.PERMANENT:
+        step = context if isinstance(context, dg.AssetExecutionContext) else context.step_context
+        step.instance.add_run_tags(step.run_id, {NO_RETRY_TAG: "false"})
+    raise dg.Failure(
+        description=error.sentence,
+        metadata={"error_code": error.code.value, "error_class": error.error_class.value, "remedy": error.remedy},
+        allow_retries=False,
+    ) from None
+
