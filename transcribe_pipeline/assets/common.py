@@ -6,18 +6,22 @@ from typing import Any
 
 from transcribe_pipeline.partitions import media_files
 from transcribe_pipeline.settings import settings
+from transcribe_pipeline.stage import STAGES
 
 OWNERS = ["team:transcripts"]
 
 
-def media_asset(group: str, *kinds: str) -> dict[str, Any]:
-    """Arguments of `dg.asset` for an asset per media file, kept as an artifact."""
+def media_asset(name: str, group: str, *kinds: str) -> dict[str, Any]:
+    """Arguments of `dg.asset` for a stage of `STAGES`: an asset per media file, kept as an artifact."""
     return {
+        "name": name,
         "partitions_def": media_files,
         "group_name": group,
         "kinds": set(kinds),
         "owners": OWNERS,
         "io_manager_key": "artifacts",
+        # In one process Dagster runs ready steps by priority, then by name; progress counts on the flow order.
+        "op_tags": {"dagster/priority": str(-list(STAGES).index(name))},
     }
 
 

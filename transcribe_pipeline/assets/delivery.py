@@ -14,7 +14,7 @@ from transcribe_pipeline.stage import Stage
 _PREVIEW_SEGMENTS = 12
 
 
-@dg.asset(**media_asset("delivery", "postgres"), code_version=code_version(1))
+@dg.asset(**media_asset("transcript_record", "delivery", "postgres"), code_version=code_version(1))
 def transcript_record(
     context: dg.AssetExecutionContext, transcript: Transcript, ledger: dg.ResourceParam[Engine]
 ) -> TranscriptRecord:
@@ -36,7 +36,7 @@ def transcript_record(
         return record
 
 
-@dg.asset(**media_asset("delivery", "python"), code_version=code_version(1))
+@dg.asset(**media_asset("subtitles", "delivery", "python"), code_version=code_version(1))
 def subtitles(
     context: dg.AssetExecutionContext,
     transcript: Transcript,

@@ -18,7 +18,7 @@ from transcribe_pipeline.stage import TRIGGER_TAG, Stage
 
 
 @dg.asset(
-    **media_asset("ingest", "s3", "ffmpeg"),
+    **media_asset("upload", "ingest", "s3", "ffmpeg"),
     output_required=False,
     code_version=code_version(1),
 )
@@ -55,7 +55,7 @@ def upload(
     yield dg.Output(value, data_version=dg.DataVersion(fetched.sha256))
 
 
-@dg.asset(**media_asset("ingest", "exiftool"), code_version=code_version(1))
+@dg.asset(**media_asset("media_metadata", "ingest", "exiftool"), code_version=code_version(1))
 def media_metadata(
     context: dg.AssetExecutionContext,
     upload: Upload,
@@ -74,7 +74,7 @@ def media_metadata(
         return metadata
 
 
-@dg.asset(**media_asset("ingest", "ffmpeg"), code_version=code_version(1, "language"))
+@dg.asset(**media_asset("audio", "ingest", "ffmpeg"), code_version=code_version(1, "language"))
 def audio(
     context: dg.AssetExecutionContext,
     upload: Upload,

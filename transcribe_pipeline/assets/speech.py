@@ -15,7 +15,7 @@ SPEECH_POOL = "speech"
 
 
 @dg.asset(
-    **media_asset("speech", "whisper"),
+    **media_asset("transcription", "speech", "whisper"),
     pool=SPEECH_POOL,
     code_version=code_version(1, "whisper_model", "whisper_compute_type", "whisper_beam_size", "language"),
 )
@@ -44,7 +44,7 @@ def transcription(
 
 
 @dg.asset(
-    **media_asset("speech", "pytorch"),
+    **media_asset("diarization", "speech", "pytorch"),
     pool=SPEECH_POOL,
     code_version=code_version(1, "diarizer", "pyannote_pipeline"),
 )
@@ -71,7 +71,7 @@ def diarization(
         return found
 
 
-@dg.asset(**media_asset("speech", "python"), code_version=code_version(1))
+@dg.asset(**media_asset("transcript", "speech", "python"), code_version=code_version(1))
 def transcript(
     context: dg.AssetExecutionContext,
     transcription: Transcription,
