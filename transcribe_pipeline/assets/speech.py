@@ -79,7 +79,7 @@ def transcript(
     ledger: dg.ResourceParam[Engine],
 ) -> Transcript:
     """Speaker-labelled words, sentences and paragraphs, with honest quality figures."""
-    from transcribe_pipeline.export.picture import as_markdown_image, speaker_timeline
+    from transcribe_pipeline.export.picture import as_markdown_image, markdown_preview, speaker_timeline
 
     with Stage(context, ledger) as stage:
         result = build_transcript(transcription, diarization)
@@ -91,6 +91,7 @@ def transcript(
             mean_confidence=result.quality.mean_confidence or 0.0,
             low_confidence_words=result.quality.low_confidence_words,
             no_speech=result.no_speech,
+            preview=dg.MetadataValue.md(markdown_preview(result)),
             who_spoke_when=dg.MetadataValue.md(as_markdown_image(speaker_timeline(result), "who spoke when")),
         )
         return result

@@ -33,9 +33,9 @@ FormatName = Literal["srt", "vtt", "txt", "json", "csv"]
 @app.command()
 def demo() -> None:
     """Transcribe a real conversation of two people, stage by stage, and show where the results are."""
-    from transcribe_pipeline.cli import demo
+    from transcribe_pipeline.cli import demonstration
 
-    demo.run()
+    demonstration.run()
 
 
 @app.command()

@@ -37,9 +37,9 @@ def resolve(ledger: Engine, name: str, owner: str | None) -> FileView:
     if not found:
         raise PipelineError(ErrorCode.FILE_UNKNOWN, f"'{plain(name)}'")
     if len(found) > 1:
-        output.note(f"{len(found)} files are called '{name}'. Name one by its partition key:")
+        output.note(f"{len(found)} files are called '{plain(name)}'. Name one by its partition key:")
         for file in found:
-            output.note(f"  {file.partition_key}  {file.object_key}")
+            output.note(f"  {file.partition_key}  {plain(file.object_key)}")
         raise typer.Exit(ExitCode.USAGE)
     return found[0]
 

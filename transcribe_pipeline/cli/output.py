@@ -7,7 +7,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, TextIO
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -43,7 +42,7 @@ _CODE_OF_ERROR = {
 class Commands(TyperGroup):
     """The group whose commands end in an exit code and one line, not in a traceback, when something known is wrong."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except PipelineError as error:
@@ -52,14 +51,14 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise  # the reader has seen enough; typer knows
         except OSError as error:
-            place = f" ({Path(str(error.filename)).name})" if error.filename else ""
+            place = f" ({plain(Path(str(error.filename)).name)})" if error.filename else ""
             note(f"{error.strerror or type(error).__name__}{place}.")
             raise typer.Exit(ExitCode.FAILED) from None
 
 
 def note(text: str) -> None:
-    """A line for people, on stderr."""
-    typer.echo(plain(text), err=True)
+    """A line for people, on stderr. Names in it must be `plain`."""
+    typer.echo(text, err=True)
 
 
 def plain(text: str) -> str:

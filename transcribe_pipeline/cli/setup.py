@@ -14,7 +14,6 @@ from transcribe_pipeline.cli import output
 from transcribe_pipeline.cli.output import ExitCode
 from transcribe_pipeline.doctor import Finding
 from transcribe_pipeline.errors import PipelineError
-from transcribe_pipeline.ledger import database
 from transcribe_pipeline.settings import Settings, load_settings
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "failed": ("FAILED", "bold red")}
@@ -71,6 +70,8 @@ def migrate() -> None:
 
 def migrate_ledger(configured: Settings) -> None:
     """Raises DATABASE_UNAVAILABLE at once rather than after a minute of retries; DATABASE_NEWER."""
+    from transcribe_pipeline.ledger import database
+
     engine = database.connect(configured.resolved_database_url.get_secret_value())
     examination.require_answer(engine)
     database.migrate(engine)

@@ -32,12 +32,16 @@ def add(paths: Sequence[Path], *, owner: str | None, wait: bool) -> None:
     configured = load_settings()
     owner = owner or getpass.getuser()
     keys = [upload_key(configured, owner, path.name) for path in paths]  # all are good before one is copied
+    if len(set(keys)) < len(keys):
+        output.note("Two of these files have the same name: one would replace the other. Add them to different owners.")
+        raise typer.Exit(ExitCode.USAGE)
     ledger, store = open_ledger(configured), open_store(configured.resolved_store_url)
     added = [put(store, ledger, configured, path, key) for path, key in zip(paths, keys, strict=True)]
     for each in added:
         typer.echo(f"{each.file.partition_key}\t{plain(each.file.object_key)}")
-        output.note(f"{each.file.file_name}: {each.note}")
+        output.note(f"{plain(each.file.file_name)}: {each.note}")
     if wait:
+        output.note("Waiting for the pipeline; 'make up' runs it.")
         watching.follow(ledger, [each.file.partition_key for each in added])
 
 
@@ -45,7 +49,7 @@ def upload_key(configured: Settings, owner: str, file_name: str) -> str:
     """Where a file goes. Ends the command if the sensor would never pick it up from there."""
     key = f"{configured.uploads_prefix}/{owner}/{file_name}"
     if "/" in owner or owner.startswith(".") or file_name.startswith(".") or not is_parsable(key):
-        output.note(f"'{key}' cannot be an upload: no hidden files, no control characters, one folder as owner.")
+        output.note(f"'{plain(key)}' cannot be an upload: no hidden files, no control characters, one folder as owner.")
         raise typer.Exit(ExitCode.USAGE)
     return key
 
@@ -65,7 +69,7 @@ def put(store: ObjectStore, ledger: Engine, configured: Settings, path: Path, ke
         raise PipelineError(ErrorCode.FILE_UNKNOWN, "its name cannot be stored in the ledger")
     if before is None:
         return Added(file, "added.")
-    return Added(file, f"replaces other content of this name; this is generation {file.generation}.")
+    return Added(file, f"replaces what had this name; this is generation {file.generation}.")
 
 
 def _listed(store: ObjectStore, configured: Settings, key: str) -> ListedUpload:

@@ -1,4 +1,4 @@
-"""A picture of who spoke when, small enough to live in asset metadata.
+"""A glance at a transcript, small enough to live in asset metadata: who spoke when, and how it begins.
 
 Drawn with Pillow: matplotlib would cost 0.7 s of import per file, and seconds for its font cache on a new machine.
 """
@@ -7,7 +7,7 @@ import base64
 import io
 from typing import TYPE_CHECKING
 
-from transcribe_pipeline.artifacts import Transcript
+from transcribe_pipeline.artifacts import Paragraph, Transcript
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 SPEAKER_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 
 _WIDTH, _LABEL, _LANE, _AXIS = 760, 150, 22, 24
+_MARGIN = 28
+"""Right of the time axis: half of its longest label, '10:00:00'."""
 _MAX_LANES = 12
 _INK, _RULE, _PAPER = "#222222", "#DDDDDD", "#FFFFFF"
+_PREVIEW_PARAGRAPHS, _PARAGRAPH_CHARACTERS = 6, 240
+_PREVIEW_CHARACTERS = 999
+"""Dagster's UI hides markdown of 1,000 characters and more behind a click."""
 _TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
@@ -32,7 +37,7 @@ def speaker_timeline(transcript: Transcript) -> bytes:
     seconds = max(transcript.audio_seconds, 1e-3)
 
     def x(time: float) -> float:
-        return _LABEL + min(time / seconds, 1.0) * (_WIDTH - _LABEL - 10)
+        return _LABEL + min(time / seconds, 1.0) * (_WIDTH - _LABEL - _MARGIN)
 
     bottom = max(len(lanes), 1) * _LANE
     step = next((s for s in _TICK_STEPS if seconds / s <= 8), _TICK_STEPS[-1])
@@ -55,6 +60,32 @@ def speaker_timeline(transcript: Transcript) -> bytes:
 
 def as_markdown_image(png: bytes, alternative: str) -> str:
     return f"![{alternative}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def markdown_preview(transcript: Transcript) -> str:
+    """The first paragraphs, for people looking at the asset. Only a glance: the event log keeps it for ever."""
+    if transcript.no_speech:
+        return "*No speech.*"
+    preview = ""
+    for paragraph in transcript.paragraphs[:_PREVIEW_PARAGRAPHS]:
+        longer = f"{preview}\n\n{_paragraph(transcript, paragraph)}".strip()
+        if len(longer) > _PREVIEW_CHARACTERS:
+            break
+        preview = longer
+    return preview
+
+
+def _paragraph(transcript: Transcript, paragraph: Paragraph) -> str:
+    segments = transcript.segments[paragraph.first_segment : paragraph.last_segment + 1]
+    text = " ".join(segment.text for segment in segments)
+    if len(text) > _PARAGRAPH_CHARACTERS:
+        text = f"{text[:_PARAGRAPH_CHARACTERS]}…"
+    return f"**{paragraph.speaker or 'Speaker'}** {_clock(int(paragraph.start))}  \n{_as_plain(text)}"
+
+
+def _as_plain(text: str) -> str:
+    """What people said cannot become a link, a picture or a tag in the UI."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-!|&" else c for c in text)
 
 
 def _png(image: "Image.Image") -> bytes:

@@ -33,8 +33,10 @@ _SEGMENT_SECONDS = 20.0
 """A longer sentence is cut at its next clause, and at any word when half as long again."""
 _PARAGRAPH_SECONDS = 60.0
 """A longer paragraph ends with its next sentence."""
-# Words that end in a full stop inside a sentence; single letters (initials) are handled by rule.
-_ABBREVIATIONS = frozenset("dr. mr. mrs. ms. prof. st. vs. jr. sr. etc. e.g. i.e. no. nr. bzw. z.b. sra. mme. m.".split())
+# What ends in a full stop inside a sentence, beside the titles and initials that `ends_sentence` knows.
+_ABBREVIATIONS = frozenset({"bzw.", "e.g.", "etc.", "i.e.", "jr.", "m.", "vs.", "z.b."})
+_NUMBER_SIGNS = frozenset({"no.", "nr."})
+"""Abbreviations only before a number; 'No.' alone is an answer."""
 
 
 def build_transcript(transcription: Transcription, diarization: Diarization) -> Transcript:
@@ -128,8 +130,10 @@ def _is_sentence_end(word: str, following: str) -> bool:
         return False
     if following[:1].islower():  # 'approx. ten', 'Yahoo! is'
         return False
-    is_initial = len(word) == 2 and word[0].isalpha() and word[0] != "I" and word[1] == "."
-    return not is_initial and word.lower() not in _ABBREVIATIONS
+    if word.lower() in _NUMBER_SIGNS:
+        return not following[:1].isdigit()
+    is_letter = len(word) == 2 and word[0].isalpha() and word[1] == "."  # 'z. B.'
+    return not is_letter and word.lower() not in _ABBREVIATIONS
 
 
 def _segment(position: int, words: list[TranscriptWord], language: str) -> TranscriptSegment:

@@ -230,7 +230,7 @@ def speech_windows(audio: Path, audio_seconds: float) -> Iterator[tuple[float, N
             (span["start"] / SAMPLE_RATE, span["end"] / SAMPLE_RATE) for span in get_speech_timestamps(samples, options)
         ]
         is_last = offset + end >= audio_seconds - 1 / SAMPLE_RATE
-        if not is_last and len(spans) > 1 and spans[-1][1] > end - 1.0:
+        if not is_last and spans and spans[-1][0] > 0 and spans[-1][1] > end - 1.0:
             end = spans.pop()[0]
         yield offset, samples, spans
         if is_last:

@@ -9,6 +9,7 @@ import importlib.util
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import time
 import wave
@@ -39,8 +40,7 @@ from transcribe_pipeline.stage import STAGES
 
 _OWNER = "demo"
 _POLL_SECONDS = 0.2
-_STARTING_SECONDS = 30
-"""Dagster's start in the new process takes about 5 s; nothing is said to be slow before this."""
+_CANCEL_SECONDS = 20.0
 
 
 def run() -> None:
@@ -57,10 +57,10 @@ def run() -> None:
         return
     output.note(f"Transcribing {recording.name}: two people on the telephone, {_seconds(recording):.0f} seconds.")
     log = configured.home.resolve() / "logs" / "demo.log"
-    _transcribe(ledger, added.file, log, audio_seconds=_seconds(recording))
+    exit_code = _transcribe(ledger, added.file, log, audio_seconds=_seconds(recording))
     finished = files.get(ledger, added.file.partition_key)
     if finished.status is not Status.COMPLETED:
-        _explain_failure(finished, log)
+        _explain_failure(finished, exit_code, log)
     _show(ledger, configured, finished)
 
 
@@ -98,14 +98,14 @@ def prepare(configured: Settings) -> None:
 
 def _seconds(recording: Path) -> float:
     with wave.open(str(recording)) as audio:
-        return audio.getnframes() / audio.getframerate()
+        return float(audio.getnframes() / audio.getframerate())
 
 
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
-def _transcribe(ledger: Engine, file: FileView, log: Path, *, audio_seconds: float) -> None:
-    """Run the job for this file in a process of its own, and show its stages until the process ends."""
+def _transcribe(ledger: Engine, file: FileView, log: Path, *, audio_seconds: float) -> int:
+    """Run the job for this file in a process of its own, and show its stages until it ends. Returns its exit code."""
     needed = backlog.RunNeeded(
         file.partition_key, file.owner, file.generation, file.object_key, file.file_name, file.size_bytes
     )
@@ -117,14 +117,20 @@ def _transcribe(ledger: Engine, file: FileView, log: Path, *, audio_seconds: flo
     try:
         with _stage_display(audio_seconds) as display:
             _follow(ledger, file.partition_key, process, display)
-    finally:
-        if process.is_alive():  # interrupted: the run is cancelled and says so in the ledger
-            process.terminate()
-        process.join()
+    except BaseException:
+        # Above all an interrupt. The run is given time to say in the ledger that it was cancelled.
+        if process.pid and process.is_alive():
+            os.kill(process.pid, signal.SIGINT)
+        process.join(_CANCEL_SECONDS)
+        process.kill()
+        raise
+    process.join()
+    return process.exitcode or 0
 
 
 def _execute(needed: backlog.RunNeeded, log: Path) -> None:
     """The run itself, in its process: everything it prints goes to `log`."""
+    os.setpgid(0, 0)  # a terminal interrupts whole groups, and a second interrupt would break off Dagster's clean end
     with log.open("ab", buffering=0) as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
@@ -219,7 +225,7 @@ class _Bars:
         if stage in _ALONG_THE_AUDIO and fraction:
             position, total = fraction * self._audio_seconds, self._audio_seconds
             figures += f", at {output.clock(position)} of {output.clock(total)}"
-        self._progress.update(self._tasks[stage], completed=fraction, mark="›", figures=figures)
+        self._progress.update(self._tasks[stage], completed=fraction, mark=">", figures=figures)
 
 
 _ALONG_THE_AUDIO = frozenset({"audio", "transcription"})
@@ -248,11 +254,15 @@ def _show(ledger: Engine, configured: Settings, file: FileView) -> None:
         raise typer.Exit(code)
 
 
-def _explain_failure(file: FileView, log: Path) -> None:
+def _explain_failure(file: FileView, exit_code: int, log: Path) -> None:
     """Ends the command with what the ledger knows and where the rest is written."""
-    if file.status is Status.ERROR and file.error_code:
+    if file.status is not Status.PROCESSING and file.error_code:
         output.note(f"{file.error_text} {CATALOGUE[ErrorCode(file.error_code)].remedy} [{file.error_code}]")
+    elif exit_code < 0:
+        output.note(str(PipelineError(ErrorCode.WORKER_LOST, signal.Signals(-exit_code).name)))
+    elif file.status is Status.PROCESSING:
+        output.note(str(PipelineError(ErrorCode.LEASE_HELD)))
     else:
-        output.note("The run ended before its work was done.")
+        output.note(str(PipelineError(ErrorCode.INTERNAL, "the run did not begin")))
     output.note(f"Its log is {log}.")
     raise typer.Exit(ExitCode.FAILED)
