@@ -17,7 +17,8 @@ from transcribe_pipeline.partitions import media_files
 from transcribe_pipeline.stage import STAGES
 
 ROOT = Path(__file__).parents[1]
-HEAVY = "torch whisperx pyannote senko faster_whisper ctranslate2 transformers matplotlib pandas boto3 numba".split()
+HEAVY = ["torch", "whisperx", "pyannote", "senko", "faster_whisper", "ctranslate2", "transformers", "numba"]
+HEAVY += ["matplotlib", "pandas", "boto3"]
 
 assets = {asset.key.to_user_string(): asset for asset in defs.assets or ()}
 each_asset = pytest.mark.parametrize("name", assets)

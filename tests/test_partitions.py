@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcribe_pipeline.partitions import partition_key
@@ -12,11 +12,13 @@ from transcribe_pipeline.partitions import partition_key
 object_keys = st.text(st.characters(codec=None), max_size=200).map(lambda name: f"uploads/ann/{name}")
 
 
+@settings(deadline=None)
 @given(object_keys)
 def test_any_key_makes_a_safe_partition(key):
     assert re.fullmatch(r"[a-z0-9-]{1,48}-[0-9a-f]{12}", partition_key(key))
 
 
+@settings(deadline=None)
 @given(object_keys, object_keys)
 def test_different_keys_are_different_partitions(one, other):
     assert (partition_key(one) == partition_key(other)) == (one == other)

@@ -20,7 +20,7 @@ from transcribe_pipeline.artifacts import Subtitles
 from transcribe_pipeline.assets.common import media_asset
 from transcribe_pipeline.definitions import build_defs
 from transcribe_pipeline.errors import CATALOGUE, ErrorCode, PipelineError
-from transcribe_pipeline.ledger import files, leases, timings, transcripts
+from transcribe_pipeline.ledger import leases, timings, transcripts
 from transcribe_pipeline.ledger.models import Outcome, Status
 from transcribe_pipeline.stage import (
     GENERATION_TAG,
@@ -46,7 +46,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def materialise(
-    world: World, key: str, work: Work, *, name: str = "upload", alone: bool = False, tags: dict[str, str] | None = None
+    world: World, key: str, work: Work, *, name: str = "upload", alone: bool = False
 ) -> dg.ExecuteInProcessResult:
     """Run one stage that does `work`. `alone`: as when a person materialises just this asset."""
 
@@ -57,23 +57,18 @@ def materialise(
             work(stage)
             return VALUE
 
-    @dg.asset
-    def bystander() -> None:
-        """Makes a selection of one asset a partial one."""
-
     resources = {"store": world.store, "ledger": world.ledger, "artifacts": artifact_io_manager}
-    return dg.materialize(
-        [made, bystander] if alone else [made],
-        selection=[name] if alone else None,
+    job = dg.Definitions(assets=[made], resources=resources, executor=dg.in_process_executor)
+    return job.resolve_implicit_global_asset_job_def().execute_in_process(
+        asset_selection=[dg.AssetKey(name)] if alone else None,
         partition_key=key,
         instance=world.instance,
-        resources=resources,
-        tags={GENERATION_TAG: "1"} | (tags or {}),
+        tags={GENERATION_TAG: "1"},
         raise_on_error=False,
     )
 
 
-def raising(error: BaseException) -> Work:
+def raising(error: Exception) -> Work:
     def work(_stage: Stage) -> None:
         raise error
 
@@ -157,7 +152,7 @@ def test_progress_rises_and_stays_below_one_until_the_result_is_there(world: Wor
             assert world.file(key).stage == stage.name
 
     for name in ("upload", "transcription", "subtitles"):
-        assert materialise(world, key, work, name=name, tags={"dagster/run_id": OTHER_RUN}).success
+        assert materialise(world, key, work, name=name).success
         let_leases_run_out(world)  # each materialisation here is a run of its own
     assert seen == sorted(seen)
     assert 0 < seen[0] < seen[-1] < 1
@@ -233,18 +228,34 @@ def test_a_failed_delivery_costs_nothing_but_itself(world: World):
     assert (world.file(key).status, world.file(key).degraded) == (Status.COMPLETED, ["subtitles"])
 
 
+def interrupt(_stage: Stage) -> None:
+    os.kill(os.getpid(), signal.SIGINT)  # what Dagster's launchers send
+    time.sleep(5)
+
+
 def test_a_cancel_is_noted_and_goes_on_as_a_cancel(world: World):
     key = world.add()
 
-    def cancelled(_stage: Stage) -> None:
-        os.kill(os.getpid(), signal.SIGINT)  # what Dagster's launchers send
-        time.sleep(5)
+    def cancelled(stage: Stage) -> None:
+        run = world.instance.get_run_by_id(stage.claim.run_id)
+        assert run
+        world.instance.report_run_canceling(run)
+        interrupt(stage)
 
     result = materialise(world, key, cancelled)
     run = world.instance.get_run_by_id(result.run_id)
     assert run
     assert run.status is dg.DagsterRunStatus.CANCELED
     assert (world.file(key).status, world.file(key).error_code) == (Status.ERROR, "CANCELLED")
+
+
+def test_a_shutdown_that_nobody_asked_this_run_for_is_left_to_a_retry(world: World):
+    """A machine that is drained or restarted: Dagster retries such runs, so the file has not failed."""
+    key = world.add()
+    result = materialise(world, key, interrupt)
+    assert not result.success
+    assert NO_RETRY_TAG not in tags_of(world, result)
+    assert (world.file(key).status, world.file(key).error_code) == (Status.QUEUED, "WORKER_LOST")
 
 
 class OutOfMemoryError(RuntimeError):
@@ -255,7 +266,6 @@ class OutOfMemoryError(RuntimeError):
     ("error", "code"),
     [
         (PipelineError(ErrorCode.NO_AUDIO), ErrorCode.NO_AUDIO),
-        (KeyboardInterrupt(), ErrorCode.CANCELLED),
         (MemoryError(), ErrorCode.OUT_OF_MEMORY),
         (OutOfMemoryError(), ErrorCode.OUT_OF_MEMORY),
         (OSError(errno.ENOMEM, "fork"), ErrorCode.OUT_OF_MEMORY),
@@ -266,7 +276,7 @@ class OutOfMemoryError(RuntimeError):
         (ValueError("out of memory"), ErrorCode.INTERNAL),
     ],
 )
-def test_errors_are_told_by_type_not_by_words(error: BaseException, code: ErrorCode):
+def test_errors_are_told_by_type_not_by_words(error: Exception, code: ErrorCode):
     assert translate(error).code is code
 
 

@@ -65,7 +65,9 @@ def exports_are_lossless(
     subtitles: Subtitles, transcript: Transcript, store: dg.ResourceParam[ObjectStore]
 ) -> dg.AssetCheckResult:
     """Every export, read back from the store, has exactly the transcript's words in order."""
-    found = {file.format: difference(transcript, file.format, store.get_bytes(file.object_key)) for file in subtitles.files}
+    found = {
+        file.format: difference(transcript, file.format, store.get_bytes(file.object_key)) for file in subtitles.files
+    }
     losses = {name: loss for name, loss in found.items() if loss}
     return dg.AssetCheckResult(passed=not losses, metadata={"formats": len(found), **losses})
 

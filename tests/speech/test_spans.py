@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcribe_pipeline.speech.spans import covered_seconds, group_spans
@@ -13,6 +13,7 @@ disjoint = edges.map(lambda found: list(zip(found[::2], found[1::2], strict=Fals
 any_spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)).map(lambda s: (s[0], s[0] + s[1])), max_size=12)
 
 
+@settings(deadline=None)
 @given(disjoint, any_spans)
 def test_covered_seconds_counts_each_second_once(spans, cover):
     brute_force = sum(
@@ -22,6 +23,7 @@ def test_covered_seconds_counts_each_second_once(spans, cover):
     assert covered_seconds(spans, cover) == brute_force
 
 
+@settings(deadline=None)
 @given(disjoint, st.integers(1, 40))
 def test_groups_hold_all_spans_in_order_and_are_as_long_as_allowed(spans, limit):
     groups = group_spans(spans, limit)

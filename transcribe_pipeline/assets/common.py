@@ -26,7 +26,7 @@ def media_asset(name: str, group: str, *kinds: str) -> dict[str, Any]:
 
 
 def code_version(revision: int, *setting_names: str) -> str:
-    """'<revision>-<hash of the settings that shape the value>'. Raise `revision` when the code changes what it makes."""
+    """'<revision>-<hash of the settings that shape the value>'. Raise `revision` when the code makes something else."""
     values = {name: str(getattr(settings(), name)) for name in setting_names}
     if not values:
         return str(revision)

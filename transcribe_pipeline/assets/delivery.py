@@ -5,14 +5,14 @@ from sqlalchemy import Engine
 
 from transcribe_pipeline.artifacts import ExportFile, Subtitles, Transcript, TranscriptRecord
 from transcribe_pipeline.assets.common import code_version, media_asset
-from transcribe_pipeline.export.formats import FORMATS, write_all
+from transcribe_pipeline.export.formats import FORMATS, result_keys, write_all
 from transcribe_pipeline.ledger import leases, transcripts
 from transcribe_pipeline.resources.object_store import ObjectStore
 from transcribe_pipeline.settings import settings
 from transcribe_pipeline.stage import Stage
 
 
-@dg.asset(**media_asset("transcript_record", "delivery", "postgres"), code_version=code_version(1))
+@dg.asset(**media_asset("transcript_record", "delivery", "sqlalchemy"), code_version=code_version(1))
 def transcript_record(
     context: dg.AssetExecutionContext, transcript: Transcript, ledger: dg.ResourceParam[Engine]
 ) -> TranscriptRecord:
@@ -45,15 +45,14 @@ def subtitles(
     """SRT, WebVTT, text, JSON and CSV in the results prefix, with every word of the transcript."""
     with Stage(context, ledger) as stage:
         claim = stage.claim
-        folder = f"{settings().results_prefix}/{claim.owner}/{context.partition_key}"
+        keys = result_keys(settings().results_prefix, claim.owner, context.partition_key)
         rendered = write_all(transcript, file_name=claim.file_name, names={})
         leases.check(ledger, claim)
         files = []
         for name, content in rendered.items():
-            key = f"{folder}/transcript.{FORMATS[name].extension}"
-            store.put_bytes(key, content)
+            store.put_bytes(keys[name], content)
             words = len(FORMATS[name].read_words(content.decode()))
-            files.append(ExportFile(format=name, object_key=key, size_bytes=len(content), words=words))
+            files.append(ExportFile(format=name, object_key=keys[name], size_bytes=len(content), words=words))
         stage.report(
             files=dg.MetadataValue.md("\n".join(f"- `{store.url(file.object_key)}`" for file in files)),
             bytes=sum(file.size_bytes for file in files),

@@ -18,7 +18,7 @@ from transcribe_pipeline.stage import TRIGGER_TAG, Stage
 
 
 @dg.asset(
-    **media_asset("upload", "ingest", "s3", "ffmpeg"),
+    **media_asset("upload", "ingest", "obstore", "ffmpeg"),
     output_required=False,
     code_version=code_version(1),
 )
@@ -62,7 +62,7 @@ def media_metadata(
     ledger: dg.ResourceParam[Engine],
     recordings: dg.ResourceParam[Recordings],
 ) -> MediaMetadata:
-    """What the recording says about itself: file, video, audio, creation, content, place; normalised, raw values kept."""
+    """What the recording says about itself: file, video, audio, creation, content, place; normalised, raw kept."""
     with Stage(context, ledger) as stage:
         path, _ = recordings.original(upload.object_key, upload.etag)
         metadata = read_metadata(path, upload.file_name, upload.size_bytes, upload.media)

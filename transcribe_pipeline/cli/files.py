@@ -15,7 +15,7 @@ from transcribe_pipeline.artifacts import Transcript
 from transcribe_pipeline.cli import output, transcript_view
 from transcribe_pipeline.cli.output import ExitCode, plain
 from transcribe_pipeline.errors import CATALOGUE, ErrorCode, PipelineError
-from transcribe_pipeline.export.formats import FORMATS
+from transcribe_pipeline.export.formats import FORMATS, result_keys
 from transcribe_pipeline.export.script import Script
 from transcribe_pipeline.ledger import files, timings, transcripts
 from transcribe_pipeline.ledger.files import FileView
@@ -113,8 +113,8 @@ def result_locations(configured: Settings, file: FileView) -> list[str]:
     url = urlsplit(configured.resolved_store_url)
     # An S3 URL is where it is; a folder's is shown as the path that people open.
     root = unquote(url.path) if url.scheme == "file" else configured.resolved_store_url.rstrip("/")
-    folder = f"{root}/{configured.results_prefix}/{file.owner}/{file.partition_key}"
-    return [f"{folder}/transcript.{export.extension}" for export in FORMATS.values()]
+    keys = result_keys(configured.results_prefix, file.owner, file.partition_key)
+    return [f"{root}/{key}" for key in keys.values()]
 
 
 def _remedy(file: FileView) -> str | None:

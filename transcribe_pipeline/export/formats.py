@@ -34,6 +34,12 @@ FORMATS: Final[Mapping[str, ExportFormat]] = {
 }
 
 
+def result_keys(results_prefix: str, owner: str, partition_key: str) -> dict[str, str]:
+    """Format -> object key of the file that people download."""
+    folder = f"{results_prefix}/{owner}/{partition_key}"
+    return {name: f"{folder}/transcript.{export.extension}" for name, export in FORMATS.items()}
+
+
 def write_all(transcript: Transcript, *, file_name: str, names: Mapping[str, str]) -> dict[str, bytes]:
     """Format -> the file's bytes (UTF-8). `names`: speaker label -> name; speakers without one keep their label."""
     script = Script.of(transcript, file_name=file_name, names=names)

@@ -259,11 +259,14 @@ def _has_ended(connection: Connection, claim: Claim, status: Any) -> bool:
     return connection.execute(statement).first() is not None
 
 
-def fail_abandoned(engine: Engine, partition_key: str, generation: int, run_id: str, error: PipelineError) -> bool:
+def fail_abandoned(
+    engine: Engine, partition_key: str, generation: int | None, run_id: str, error: PipelineError
+) -> bool:
     """For whoever learns that a run is dead: put its file in ERROR, unless it has ended or another run has taken over.
 
-    A run that died before it claimed anything is covered: then nobody has claimed this generation yet. A run that
-    failed in order, and that nobody will retry, has left its own error, which says more than `error`.
+    A run that was requested for a `generation` and died before it claimed anything is covered: then nobody has claimed
+    that generation yet. A run that people launched (None) counts only if it had claimed the file. A run that failed in
+    order, and that nobody will retry, has left its own error, which says more than `error`.
     Returns whether the file was put in ERROR.
     """
     failed_in_order = and_(MediaFile.status == Status.QUEUED, MediaFile.error_code.is_not(None))
@@ -271,24 +274,28 @@ def fail_abandoned(engine: Engine, partition_key: str, generation: int, run_id: 
         column: case((failed_in_order, getattr(MediaFile, column)), else_=value)
         for column, value in _error_values(error).items()
     }
-    statement = (
-        update(MediaFile)
+    if generation is None:
+        is_theirs = MediaFile.run_id == run_id
+    else:
+        is_theirs = and_(MediaFile.generation == generation, func.coalesce(MediaFile.run_id, run_id) == run_id)
+    abandoned = (
+        select(MediaFile.id, MediaFile.generation)
         .where(
             MediaFile.partition_key == partition_key,
-            MediaFile.generation == generation,
             MediaFile.status.in_((Status.QUEUED, Status.PROCESSING)),
-            func.coalesce(MediaFile.run_id, run_id) == run_id,
+            is_theirs,
         )
-        .values(_NO_LEASE | verdict | {"status": Status.ERROR, "finished_at": datetime.now(UTC)})
+        .with_for_update()
     )
+    ending = _NO_LEASE | verdict | {"status": Status.ERROR, "finished_at": datetime.now(UTC)}
 
     def work(connection: Connection) -> bool:
-        if connection.execute(statement).rowcount == 0:
+        file = connection.execute(abandoned).one_or_none()
+        if file is None:
             return False
-        media_file_id = connection.execute(
-            select(MediaFile.id).where(MediaFile.partition_key == partition_key)
-        ).scalar_one()
-        events.announce_once(connection, media_file_id, generation, EventKind.FAILED, {"error_code": error.code.value})
+        connection.execute(update(MediaFile).where(MediaFile.id == file.id).values(ending))
+        told = {"error_code": error.code.value}
+        events.announce_once(connection, file.id, file.generation, EventKind.FAILED, told)
         return True
 
     return write(engine, work)

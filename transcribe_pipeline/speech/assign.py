@@ -16,11 +16,11 @@ from transcribe_pipeline.artifacts import (
     RecognisedWord,
     SpeakerTurn,
     Transcript,
+    Transcription,
     TranscriptQuality,
     TranscriptSegment,
     TranscriptSpeaker,
     TranscriptWord,
-    Transcription,
 )
 from transcribe_pipeline.speech.spans import covered_seconds
 from transcribe_pipeline.text.words import ends_clause, ends_sentence, join_words

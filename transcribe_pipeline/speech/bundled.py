@@ -5,7 +5,6 @@ that are joined once into the models folder. The wheels are pinned by hash in `r
 """
 
 import importlib.util
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -39,7 +38,7 @@ def whisper_base(models_folder: Path) -> Path | None:
                 for other in folder.iterdir():
                     if not other.name.startswith("model.bin"):
                         shutil.copyfile(other, building / other.name)
-        os.replace(building, target)
+        building.replace(target)
     except OSError:
         if not target.is_dir():  # else another process won the race
             raise

