@@ -91,13 +91,15 @@ def test_seven_speakers(corpus: Corpus, testdata: Path) -> None:
     assert len(transcript.speakers) == 7
 
 
-def test_seven_formats_give_the_same_words(corpus: Corpus, testdata: Path) -> None:
-    """Up to one place: Whisper base hears "increase" or "and crease", depending on the codec's last bits."""
-    reference = "1. From fairest creatures we desire increase that thereby beauty's rose might never die."
-    rates = {name: wer(reference, " ".join(corpus.words(name))) for name in FORMATS}
-    print(rates)
-    assert max(rates.values()) <= 3 / 14  # that place is two words wrong; "beauties" for "beauty's" is the third
-    assert len({len(corpus.words(name)) for name in FORMATS}) <= 2
+def test_seven_formats_give_the_same_words(corpus: Corpus) -> None:
+    """But for one place: Whisper base int8 hears "increase" or "and crease", depending on the codec's last bits."""
+    heard = {name: " ".join(corpus.words(name)) for name in FORMATS}
+    print(heard)
+    for text in heard.values():
+        same = text.replace("and crease", "increase")
+        assert (
+            wer("1. From fairest creatures we desire increase that thereby beauties rose might never die.", same) == 0
+        )
 
 
 def test_times_count_from_the_start_of_the_video(corpus: Corpus) -> None:
