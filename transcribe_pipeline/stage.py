@@ -78,7 +78,7 @@ class Stage:
                 self._ledger,
                 self._context.partition_key,
                 generation_of(self._context.run),
-                self._context.run_id,
+                self._context.run.run_id,
                 lease_seconds=self._lease_seconds,
                 holder_finished=holder_finished,
             )
@@ -137,7 +137,7 @@ class Stage:
             return translate(error)
         # An interrupt is a cancel only if somebody asked for one. Any other (a machine is drained or shut down)
         # Dagster takes for a failure, and retries.
-        run = self._context.instance.get_run_by_id(self._context.run_id)
+        run = self._context.instance.get_run_by_id(self._context.run.run_id)
         is_cancel = run is None or run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
         return PipelineError(ErrorCode.CANCELLED if is_cancel else ErrorCode.WORKER_LOST)
 
@@ -301,7 +301,8 @@ def raise_failure(
     """
     if error.error_class is ErrorClass.PERMANENT:
         step = context if isinstance(context, dg.AssetExecutionContext) else context.step_context
-        step.instance.add_run_tags(step.run_id, {NO_RETRY_TAG: "false"})
+        run = step.run if isinstance(step, dg.AssetExecutionContext) else step.dagster_run
+        step.instance.add_run_tags(run.run_id, {NO_RETRY_TAG: "false"})
     raise dg.Failure(
         description=error.sentence,
         metadata={"error_code": error.code.value, "error_class": error.error_class.value, "remedy": error.remedy},

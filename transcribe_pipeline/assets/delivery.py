@@ -24,7 +24,7 @@ def transcript_record(
             transcript,
             artifact_key=f"{context.partition_key}/g{stage.claim.generation:04d}/transcript",
             provenance={
-                "run_id": context.run_id,
+                "run_id": context.run.run_id,
                 "recogniser": transcript.recogniser,
                 "diarizer": transcript.diarizer,
                 "word_times": transcript.word_times,
