@@ -9,7 +9,6 @@ from sqlalchemy import Engine
 from transcribe_pipeline.artifacts import Audio, MediaMetadata, Upload
 from transcribe_pipeline.assets.common import code_version, media_asset
 from transcribe_pipeline.ledger import leases
-from transcribe_pipeline.media.decode import decode_audio
 from transcribe_pipeline.media.metadata import read_metadata
 from transcribe_pipeline.media.probe import probe
 from transcribe_pipeline.resources.object_store import ObjectStore
@@ -89,6 +88,8 @@ def audio(
     recordings: dg.ResourceParam[Recordings],
 ) -> Audio:
     """The speech track as 16 kHz mono FLAC: silence where it starts late, loudness measured, length proven."""
+    from transcribe_pipeline.media.decode import decode_audio  # with numpy, which no other process of Dagster needs
+
     configured = settings()
     with Stage(context, ledger) as stage:
         path, _ = recordings.original(upload.object_key, upload.etag)

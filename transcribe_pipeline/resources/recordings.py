@@ -5,15 +5,18 @@ A copy lies alone, under one constant name, in a private folder of this process'
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from transcribe_pipeline.artifacts import Audio
 from transcribe_pipeline.errors import ErrorCode, PipelineError
-from transcribe_pipeline.media.decode import DecodedAudio
 from transcribe_pipeline.resources.object_store import Fetched, ObjectStore, ObjectStoreResource
 from transcribe_pipeline.scratch import Scratch, open_scratch
 from transcribe_pipeline.settings import settings
+
+if TYPE_CHECKING:
+    from transcribe_pipeline.media.decode import DecodedAudio
 
 
 class Recordings:
@@ -42,7 +45,7 @@ class Recordings:
         """Free the disk as soon as no stage needs the upload any more."""
         self._scratch.discard(_original(object_key, etag))
 
-    def decode(self, key: str, decode: Callable[[Path], DecodedAudio]) -> tuple[Path, DecodedAudio]:
+    def decode(self, key: str, decode: "Callable[[Path], DecodedAudio]") -> "tuple[Path, DecodedAudio]":
         """The FLAC that `decode` writes, kept at hand for the speech stages under its object key."""
         self._scratch.discard(key)
         return self._scratch.cached(key, decode)

@@ -35,7 +35,7 @@ _GROUP_SECONDS = 30.0
 _BATCH = 8
 # Thresholds of Whisper's own fallback (openai/whisper transcribe.py).
 _TEMPERATURES = (0.0, 0.4, 0.8)
-"""Every other one of Whisper's six: music makes it try them all, which took 46 s for a clip of 74 s; these take 20 s."""
+"""Every other one of Whisper's six: music makes it try them all (46 s for a clip of 74 s; these take 20 s)."""
 _COMPRESSION_RATIO_LIMIT = 2.4
 _LOGPROB_FLOOR = -1.0
 _NO_SPEECH_LIMIT = 0.6
