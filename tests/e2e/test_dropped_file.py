@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy import text
 
 from tests.e2e.deployment import TERMINAL, Home
 from tests.scoring import der, rttm, turns_of
@@ -18,9 +19,9 @@ def test_a_dropped_recording_becomes_a_speaker_labelled_transcript(deployment: H
     assert (file.status, file.error_text, file.progress) == (Status.COMPLETED, None, 1.0)
     assert file.current_transcript_id
     transcript = transcripts.load(deployment.ledger, file.current_transcript_id)
-    text = " ".join(word.text for word in transcript.words)
-    assert "Diane" in text
-    assert "New Jersey" in text
+    spoken = " ".join(word.text for word in transcript.words)
+    assert "Diane" in spoken
+    assert "New Jersey" in spoken
     assert [speaker.label for speaker in transcript.speakers] == ["SPEAKER_00", "SPEAKER_01"]
     error_rate = der(rttm(two_speakers.with_suffix(".rttm")), turns_of(transcript))
     print(f"DER {error_rate:.3f}")
@@ -30,6 +31,9 @@ def test_a_dropped_recording_becomes_a_speaker_labelled_transcript(deployment: H
         f"transcript.{extension}" for extension in ("srt", "vtt", "txt", "json", "csv")
     }
     assert [timing.stage for timing in timings.of_file(deployment.ledger, file.id)] == list(STAGES)
+    with deployment.ledger.connect() as connection:
+        artifact_key = connection.execute(text("SELECT artifact_key FROM transcript")).scalar_one()
+    assert (deployment.folder / "store" / artifact_key).is_file()  # the version's source is where it says
     assert [event.kind.value for event in events.pending(deployment.ledger, 10)] == ["transcribed", "completed"]
 
 

@@ -7,6 +7,7 @@ from transcribe_pipeline.artifacts import ExportFile, Subtitles, Transcript, Tra
 from transcribe_pipeline.assets.common import code_version, media_asset
 from transcribe_pipeline.export.formats import FORMATS, result_keys, write_all
 from transcribe_pipeline.ledger import leases, transcripts
+from transcribe_pipeline.resources.artifact_store import ArtifactStore, FileVersion, content_id
 from transcribe_pipeline.resources.object_store import ObjectStore
 from transcribe_pipeline.settings import settings
 from transcribe_pipeline.stage import Stage
@@ -14,15 +15,21 @@ from transcribe_pipeline.stage import Stage
 
 @dg.asset(**media_asset("transcript_record", "delivery", "sqlalchemy"), code_version=code_version(1))
 def transcript_record(
-    context: dg.AssetExecutionContext, transcript: Transcript, ledger: dg.ResourceParam[Engine]
+    context: dg.AssetExecutionContext,
+    transcript: Transcript,
+    ledger: dg.ResourceParam[Engine],
+    store: dg.ResourceParam[ObjectStore],
 ) -> TranscriptRecord:
     """The transcript as a version in the ledger: complete in one transaction, and from then on the current one."""
     with Stage(context, ledger) as stage:
+        # The claim knows the content: the transcript that this stage reads was made from it.
+        version = FileVersion(content_id(stage.claim.sha256 or ""), stage.claim.generation)
+        artifacts = ArtifactStore(store, settings().artifacts_prefix)
         record = transcripts.save(
             ledger,
             stage.claim,
             transcript,
-            artifact_key=f"{context.partition_key}/g{stage.claim.generation:04d}/transcript",
+            artifact_key=artifacts.find(context.partition_key, version, "transcript") or "",
             provenance={
                 "run_id": context.run.run_id,
                 "recogniser": transcript.recogniser,
