@@ -8,6 +8,7 @@ Changing a model so that old JSON no longer loads is a breaking change: add opti
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -93,6 +94,48 @@ class Upload(Artifact):
     media: MediaProbe
 
 
+class Sidecar(Artifact):
+    """A small file that lies beside a recording and belongs to it: its options, or a transcript that people made."""
+
+    object_key: str
+    etag: str
+
+
+class Options(Artifact):
+    """What is asked for one recording: every option, resolved, and who decided it.
+
+    Each has a default in the settings; a YAML file of defaults per owner or prefix, the sidecar `<file>.options.yaml`,
+    `transcribe reprocess` and the run config in the UI override it, in that order.
+    """
+
+    recogniser: Literal["faster-whisper", "whisperx", "openai", "parakeet"] = "faster-whisper"
+    model: str = "base"
+    """As the recogniser names its models: size, hub name or local folder."""
+    compute_type: str = "default"
+    beam_size: Annotated[int, Field(ge=1, le=20)] = 5
+    language: str = ""
+    """ISO 639-1; empty: detected."""
+    translate: bool = False
+    """Keep an English translation beside the transcript."""
+    vocabulary: tuple[str, ...] = ()
+    """Names and terms that the recogniser should expect."""
+    prompt: str = ""
+    """Text in the style of the transcript, given to the recogniser as if it came before."""
+    aligner: Literal["auto", "whisperx", "pocketsphinx", "none"] = "auto"
+    diarizer: Literal["senko", "pyannote", "none"] = "senko"
+    """'none' skips diarization."""
+    speakers: Annotated[int, Field(ge=1, le=100)] | None = None
+    """How many speak, if that is known."""
+    min_speakers: Annotated[int, Field(ge=1, le=100)] | None = None
+    max_speakers: Annotated[int, Field(ge=1, le=100)] | None = None
+    channels_are_speakers: bool = False
+    """Every channel of the recording is one speaker, as in recorded calls: no diarization is needed."""
+    given_transcript: Sidecar | None = None
+    """The .srt or .vtt beside the recording, whose text is kept."""
+    sources: dict[str, str] = {}
+    """Option -> who decided it ('setting TRANSCRIBE_LANGUAGE', 'sidecar', ...); options not named have their default."""
+
+
 class FileFacts(Artifact):
     name: str
     size_bytes: int
@@ -174,6 +217,16 @@ class MediaMetadata(Artifact):
     warnings: tuple[str, ...] = ()
 
 
+class AudioChannel(Artifact):
+    """One channel of the chosen track, as `Audio` is: same length, same zero."""
+
+    object_key: str
+    size_bytes: int
+    sha256: str
+    label: str
+    """'left', 'right' or 'channel 3'."""
+
+
 class Audio(Artifact):
     """The chosen track as 16 kHz mono FLAC in the artifact store, silence inserted where the stream starts late."""
 
@@ -195,10 +248,29 @@ class Audio(Artifact):
     loudness_lufs: float | None = None
     """Integrated loudness (EBU R 128); None for digital silence."""
     peak_dbfs: float | None = None
+    channels: tuple[AudioChannel, ...] = ()
+    """Each channel on its own, where the options say that channels are speakers."""
     warnings: tuple[str, ...] = ()
 
 
 # --- speech ---------------------------------------------------------------------------------------------------------
+
+
+class Doubt(StrEnum):
+    """Why a stretch of a transcript should not be trusted without listening."""
+
+    LOW_CONFIDENCE = "low_confidence"
+    """The recogniser itself gives its words little probability."""
+    REPETITION = "repetition"
+    """The same words over and over, more than people say them."""
+    NO_SPEECH = "no_speech"
+    """Words where the voice activity detector, or the recogniser, finds nobody speaking."""
+    HALLUCINATION = "hallucination"
+    """A phrase that recognisers invent for silence and music ('Thanks for watching!'), with little else to support it."""
+    SPEED = "speed"
+    """More words a second, or fewer, than people speak."""
+    GIVEN_TEXT = "given_text"
+    """A cue of the given transcript that the audio does not bear out."""
 
 
 class RecognisedWord(Artifact):
@@ -214,9 +286,21 @@ class RecognisedSegment(Artifact):
     end: Seconds
     text: str
     words: tuple[RecognisedWord, ...]
-    avg_logprob: float
-    no_speech_prob: Probability
-    compression_ratio: float
+    avg_logprob: float | None = None
+    """None from engines that do not tell, as the two below."""
+    no_speech_prob: Probability | None = None
+    compression_ratio: float | None = None
+    channel: str | None = None
+    """Label of the audio channel it was heard on, where channels are speakers."""
+    doubts: tuple[Doubt, ...] = ()
+
+
+class Translation(Artifact):
+    """A stretch of speech in another language."""
+
+    start: Seconds
+    end: Seconds
+    text: str
 
 
 class Transcription(Artifact):
@@ -231,6 +315,64 @@ class Transcription(Artifact):
     audio_seconds: Seconds
     speech: tuple[tuple[Seconds, Seconds], ...]
     """Where the voice activity detector found speech: (start, end), ordered, disjoint."""
+    translation: tuple[Translation, ...] = ()
+    """In English, where the options ask for it."""
+    reconsidered_seconds: Seconds = 0.0
+    """Audio that was decoded again because the first result was suspicious."""
+
+
+class RecognisedWindow(Artifact):
+    """One finished window of a long recording: what a resumed run need not recognise again."""
+
+    start: Seconds
+    end: Seconds
+    """Where the next window begins."""
+    language: str
+    language_probability: Probability
+    speech: tuple[tuple[Seconds, Seconds], ...]
+    segments: tuple[RecognisedSegment, ...]
+    translation: tuple[Translation, ...] = ()
+    reconsidered_seconds: Seconds = 0.0
+
+
+class Cue(Artifact):
+    """One subtitle of a given transcript."""
+
+    number: int
+    """1-based position in its file."""
+    start: Seconds
+    end: Seconds
+    text: str
+
+
+class GivenTranscript(Artifact):
+    """The transcript that lies beside the recording, fitted to the audio; `cues` is empty where none was given."""
+
+    object_key: str | None = None
+    cues: tuple[Cue, ...] = ()
+    """Text as given, times corrected."""
+    offset_seconds: float = 0.0
+    """Added to the given times, after `drift`."""
+    drift: float = 1.0
+    """What given times were multiplied by: 1.001 = the subtitles were 3.6 s too early after an hour."""
+    match: Probability | None = None
+    """Share of the given words that the recogniser heard in the same order."""
+    doubtful_cues: tuple[int, ...] = ()
+    """Numbers of cues whose words were hardly heard at their place."""
+    segments: tuple[RecognisedSegment, ...] = ()
+    """The cues with their words, in time: ready for the aligner. Replaces what the recogniser heard."""
+
+
+class Alignment(Artifact):
+    """Words with the best times that could be had, in the segments of the transcription or of the given transcript."""
+
+    aligner: str
+    """'pocketsphinx', 'whisperx/<model>', or 'recogniser' where its own times were kept."""
+    reason: str = ""
+    """Why no aligner was used, or why this one."""
+    segments: tuple[RecognisedSegment, ...]
+    aligned_words: int = 0
+    """Words placed by the aligner itself; the others lie between their neighbours or keep the recogniser's times."""
 
 
 class SpeakerTurn(Artifact):
@@ -256,6 +398,8 @@ class Diarization(Artifact):
     voices: tuple[SpeakerVoice, ...] = ()
     embedding_model: str | None = None
     """Embeddings of different models must never be compared."""
+    failure: str | None = None
+    """Why there are no speakers although they were asked for: code and sentence of the error."""
 
 
 class TranscriptWord(Artifact):
@@ -278,6 +422,8 @@ class TranscriptSegment(Artifact):
     confidence: Probability
     """Mean word probability."""
     words: tuple[TranscriptWord, ...]
+    doubts: tuple[Doubt, ...] = ()
+    """Why this should be listened to before it is trusted; empty for most."""
 
 
 class Paragraph(Artifact):
@@ -311,6 +457,20 @@ class TranscriptQuality(Artifact):
     """Found by voice activity detection."""
     covered_speech_seconds: Seconds
     """Of those, inside a segment."""
+    doubtful_segments: int = 0
+    doubtful_seconds: Seconds = 0.0
+    repeated_words: int = 0
+    """Words in loops: the same few words three times or more in a row."""
+    words_per_second: float | None = None
+    """Over the detected speech; people speak 1 to 5."""
+    reconsidered_seconds: Seconds = 0.0
+    """Audio that was decoded twice because the first result was suspicious."""
+    overlap_seconds: Seconds = 0.0
+    """More than one speaker at a time, by the diarization turns."""
+    unattributed_words: int = 0
+    """Words far from every speaker's turn, given to the nearest."""
+    given_match: Probability | None = None
+    """Share of a given transcript's words that were heard; None where none was given."""
 
 
 class Transcript(Artifact):
@@ -331,6 +491,9 @@ class Transcript(Artifact):
     word_times: str
     """Where word times come from: 'recogniser', or the aligner's name."""
     embedding_model: str | None = None
+    text_source: Literal["recogniser", "given"] = "recogniser"
+    translation: tuple[Translation, ...] = ()
+    """In English, where the options ask for it."""
 
     @property
     def words(self) -> list[TranscriptWord]:
@@ -353,6 +516,36 @@ class TranscriptRecord(Artifact):
     words: int
     speakers: int
     is_current: bool
+    held_back: str | None = None
+    """Why it did not become the current version: it would have replaced a much fuller one."""
+
+
+class IdentifiedSpeaker(Artifact):
+    """What the owner's voice profiles say about one speaker of one transcript."""
+
+    label: str
+    """The transcript's: SPEAKER_00, ..."""
+    band: Literal["confirmed", "auto", "suggested", "none"]
+    """'confirmed' by a person; 'auto': similar enough, and clearly more than to anybody else; 'suggested': ask."""
+    profile_id: str | None = None
+    name: str | None = None
+    similarity: float | None = None
+    """Cosine, -1..1, to the profile's centroid."""
+    margin: float | None = None
+    """How much more similar than the second-best profile; None where there is only one."""
+
+
+class SpeakerIdentities(Artifact):
+    """Names for a transcript's speakers, from the profiles of its owner as they were at that moment."""
+
+    transcript_id: str
+    embedding_model: str | None = None
+    speakers: tuple[IdentifiedSpeaker, ...] = ()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Label -> name, for confirmed and automatically matched speakers."""
+        return {s.label: s.name for s in self.speakers if s.name and s.band in ("confirmed", "auto")}
 
 
 class ExportFile(Artifact):

@@ -31,11 +31,17 @@ class ErrorCode(StrEnum):
     TOO_LONG = "TOO_LONG"
     SOURCE_GONE = "SOURCE_GONE"
     SOURCE_CHANGED = "SOURCE_CHANGED"
+    BAD_OPTIONS = "BAD_OPTIONS"
+    BAD_GIVEN_TRANSCRIPT = "BAD_GIVEN_TRANSCRIPT"
+    GIVEN_TRANSCRIPT_MISMATCH = "GIVEN_TRANSCRIPT_MISMATCH"
     # the tools
     MEDIA_TOOL_TIMEOUT = "MEDIA_TOOL_TIMEOUT"
     MEDIA_TOOL_CRASH = "MEDIA_TOOL_CRASH"
     MEDIA_TOOL_MISSING = "MEDIA_TOOL_MISSING"
     MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
+    ENGINE_MISSING = "ENGINE_MISSING"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    SERVICE_REFUSED = "SERVICE_REFUSED"
     # the world
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     STORE_DENIED = "STORE_DENIED"
@@ -98,6 +104,19 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
         "The uploaded object was replaced while it was being read.",
         "Nothing to do: the new content is processed on its own.",
     ),
+    ErrorCode.BAD_OPTIONS: ErrorEntry(
+        _P,
+        "The options for this file are not usable.",
+        "Correct the options; 'transcribe options' lists them all with their meaning.",
+    ),
+    ErrorCode.BAD_GIVEN_TRANSCRIPT: ErrorEntry(
+        _P, "The subtitle file beside the recording cannot be read.", "Save it as SRT or WebVTT in UTF-8, or remove it."
+    ),
+    ErrorCode.GIVEN_TRANSCRIPT_MISMATCH: ErrorEntry(
+        _P,
+        "The subtitle file beside the recording belongs to another recording.",
+        "Put the right file beside it, or remove it to have the recording transcribed.",
+    ),
     ErrorCode.MEDIA_TOOL_TIMEOUT: ErrorEntry(
         _P,
         "Reading the recording took far longer than its length allows.",
@@ -113,6 +132,19 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
     ),
     ErrorCode.MODEL_UNAVAILABLE: ErrorEntry(
         _R, "A speech model could not be loaded.", "Run 'transcribe doctor'; it names the model and how to get it."
+    ),
+    ErrorCode.ENGINE_MISSING: ErrorEntry(
+        _R,
+        "The chosen engine is not installed.",
+        "Run 'transcribe doctor'; it names the package. Or choose another engine.",
+    ),
+    ErrorCode.SERVICE_UNAVAILABLE: ErrorEntry(
+        _T, "The transcription service does not answer.", "Check TRANSCRIBE_OPENAI_BASE_URL and the service's status."
+    ),
+    ErrorCode.SERVICE_REFUSED: ErrorEntry(
+        _P,
+        "The transcription service refused the request.",
+        "Check TRANSCRIBE_OPENAI_API_KEY, the model's name and the service's limits.",
     ),
     ErrorCode.STORE_UNAVAILABLE: ErrorEntry(
         _T, "The object store does not answer.", "Check TRANSCRIBE_STORE_URL and the store's health."

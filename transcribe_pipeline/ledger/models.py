@@ -128,6 +128,11 @@ class MediaFile(Base):
     generation: Mapped[int]
     sha256: Mapped[str | None] = mapped_column(_Hash)
     """Of this generation's bytes, once a run has read them."""
+    sidecars: Mapped[str] = mapped_column(_Hash, server_default="")
+    """Fingerprint of the files that lie beside the object and belong to it; empty without any. A change of them is a
+    change of content."""
+    requested_options: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """What `transcribe reprocess` asked for this and later generations, over all defaults."""
 
     # the work on this generation
     status: Mapped[Status]
@@ -171,6 +176,10 @@ class TranscriptVersion(Base):
     run_id: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
     artifact_key: Mapped[str] = mapped_column(Text)
+    sidecars: Mapped[str] = mapped_column(_Hash, server_default="")
+    """`media_file.sidecars` as it was made with."""
+    held_back: Mapped[str | None] = mapped_column(Text)
+    """Why it did not become current by itself; promotion by a person leaves the reason standing."""
     provenance: Mapped[dict[str, Any]]
     """Models and parameters that made it."""
     segment_count: Mapped[int]
@@ -186,6 +195,8 @@ class TranscriptVersion(Base):
     word_times: Mapped[str] = mapped_column(Text)
     embedding_model: Mapped[str | None] = mapped_column(Text)
     """Of all its speakers' embeddings. Those of different models must never be compared."""
+    text_source: Mapped[str] = mapped_column(Text, server_default="recogniser")
+    translation: Mapped[list[Any]] = mapped_column(server_default="[]")
     quality: Mapped[dict[str, Any]]
     paragraphs: Mapped[list[Any]]
     turns: Mapped[list[Any]]
@@ -209,6 +220,7 @@ class Segment(Base):
     text: Mapped[str] = mapped_column(Text)
     confidence: Mapped[float]
     words: Mapped[list[Any]]
+    doubts: Mapped[list[Any]] = mapped_column(server_default="[]")
 
 
 class Speaker(Base):
@@ -236,6 +248,10 @@ class StageTiming(Base):
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime]
     seconds: Mapped[float]
+    cpu_seconds: Mapped[float | None]
+    """Of all threads and child processes; more than `seconds` where several cores worked."""
+    gpu_seconds: Mapped[float | None]
+    """Time a GPU was held busy; None where there is none."""
     outcome: Mapped[Outcome]
     error_code: Mapped[str | None] = mapped_column(String(64))
 
