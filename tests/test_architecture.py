@@ -14,6 +14,7 @@ LEVELS = {
     "errors": 0,
     "settings": 0,
     "partitions": 0,
+    "options": 1,
     "scratch": 1,
     "ledger": 1,
     "media": 1,
@@ -22,22 +23,28 @@ LEVELS = {
     "noise": 1,
     "search": 1,
     "export": 1,
+    "evaluation": 1,
     "resources": 2,
     "stage": 2,
     "assets": 3,
+    "backfills": 3,
     "checks": 3,
     "doctor": 3,
     "jobs": 3,
     "schedules": 3,
     "sensors": 3,
     "definitions": 4,
+    "corpus": 4,
     "cli": 4,
     "api": 4,
 }
 # Plain Python: no framework, no database.
-FORBIDDEN = {room: {"dagster", "sqlalchemy"} for room in ("media", "speech", "text", "noise", "search", "export")} | {
+FORBIDDEN = {
+    room: {"dagster", "sqlalchemy"} for room in ("media", "speech", "text", "noise", "search", "export", "evaluation")
+} | {
     "ledger": {"dagster"},
     "scratch": {"dagster", "sqlalchemy"},
+    "options": {"dagster", "sqlalchemy"},
     "artifacts": {"dagster", "sqlalchemy"},
     "errors": {"dagster", "sqlalchemy"},
     "settings": {"dagster", "sqlalchemy"},

@@ -2,18 +2,17 @@
 
 import pytest
 
-from tests.speech.samples import diarization, spoken, transcription, turn
+from tests.speech.samples import diarization, spoken, transcript_of, transcription, turn
 from transcribe_pipeline.artifacts import Audio, ExportFile, Subtitles, Transcript
 from transcribe_pipeline.checks import audio_is_whole, exports_are_lossless, speech_is_covered, words_in_order
 from transcribe_pipeline.export.formats import FORMATS, write_all
 from transcribe_pipeline.resources.object_store import ObjectStore, open_store
-from transcribe_pipeline.speech.assign import build_transcript
 
-GOOD = build_transcript(
+GOOD = transcript_of(
     transcription(spoken("Is it done? It is. “Really?” he said."), speech=[(0.0, 4.0)]),
     diarization([turn("a", 0, 1.5), turn("b", 1.5, 4)]),
 )
-SILENT = build_transcript(transcription([]), diarization([]))
+SILENT = transcript_of(transcription([]), diarization([]))
 
 
 def audio(seconds: float, declared: float | None) -> Audio:
@@ -77,7 +76,7 @@ def test_words_that_run_backwards_are_seen():
 
 def test_speech_without_words_is_seen():
     missed = transcription(spoken("Hello."), speech=[(0.0, 60.0)])
-    result = speech_is_covered(build_transcript(missed, diarization([])))
+    result = speech_is_covered(transcript_of(missed, diarization([])))
     assert not result.passed
     assert result.metadata["covered_share"].value < 0.05
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import dagster as dg
 import psutil
 import pytest
@@ -16,11 +17,13 @@ from tests.world import World, embedded_world
 from transcribe_pipeline import sensors
 from transcribe_pipeline.definitions import defs
 from transcribe_pipeline.errors import ErrorCode
-from transcribe_pipeline.ledger import leases
+from transcribe_pipeline.ledger import files, leases
 from transcribe_pipeline.ledger.models import Status
+from transcribe_pipeline.partitions import partition_key
+from transcribe_pipeline.resources import object_store
 from transcribe_pipeline.sensors import cancelled_runs, failed_runs, new_uploads
 from transcribe_pipeline.settings import settings
-from transcribe_pipeline.stage import GENERATION_TAG, OWNER_TAG
+from transcribe_pipeline.stage import GENERATION_TAG, OWNER_TAG, TRIGGER_TAG
 
 
 @pytest.fixture
@@ -190,6 +193,111 @@ def test_after_the_last_page_listing_begins_anew(world: World, monkeypatch: pyte
     assert cursor
     earlier = world.put("ann/a.wav")
     assert run_keys(tick(world, cursor)) == [f"{earlier}:1"]
+
+
+# --- sidecars -------------------------------------------------------------------------------------------------------
+
+
+def message(result: dg.SensorResult | dg.SkipReason) -> str:
+    assert isinstance(result, dg.SkipReason)
+    return str(result.skip_message)
+
+
+def test_sidecars_are_no_recordings(world: World):
+    for name in ("a.mp4.options.yaml", "a.srt", "a.mp4", "alone.srt", "b.mp4.options.yml"):
+        world.put(f"ann/{name}")
+    assert run_keys(tick(world)) == [f"{partition_key('uploads/ann/a.mp4')}:1"]
+    assert message(tick(world)) == ("1 files listed, 0 new, 0 changed; 2 sidecars without a recording; 1 queued.")
+
+
+def test_a_sidecar_that_comes_changes_or_goes_after_the_recording_was_done(world: World):
+    key = world.put("ann/a.mp4")
+    tick(world)
+    for generation, change in enumerate(
+        (
+            lambda: world.put("ann/a.mp4.options.yaml", b"language: de"),
+            lambda: world.put("ann/a.mp4.options.yaml", b"language: fr  "),
+            lambda: (world.home / "store/uploads/ann/a.mp4.options.yaml").unlink(),
+            lambda: world.put("ann/a.srt", b"1"),
+        ),
+        start=2,
+    ):
+        complete(world, key)
+        change()
+        assert run_keys(tick(world)) == [f"{key}:{generation}"]
+        assert run_keys(tick(world)) == []
+
+
+def test_a_sidecar_shortly_after_its_recording_needs_no_second_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with embedded_world(tmp_path, monkeypatch, settle_seconds="60") as world:
+        key = world.put("ann/a.mp4")
+        minute_ago = time.time() - 61
+        os.utime(tmp_path / "store/uploads/ann/a.mp4", (minute_ago, minute_ago))
+        world.put("ann/a.srt")
+        assert run_keys(tick(world)) == [], "the sidecar may still be being written"
+        os.utime(tmp_path / "store/uploads/ann/a.srt", (minute_ago, minute_ago))
+        assert run_keys(tick(world)) == [f"{key}:1"]
+        world.put("ann/a.mp4.options.yaml")
+        assert run_keys(tick(world)) == [], "the run that was requested has not begun: it will find the sidecar"
+        assert world.file(key).generation == 1
+
+
+def test_sidecars_are_watched_where_a_listing_goes_on_between_them(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(object_store, "_ENTRIES_PER_PAGE", 2)
+    monkeypatch.setattr(sensors, "_LISTING_SECONDS", 0.0)
+    keys = []
+    for number in range(4):
+        world.put(f"ann/{number}.en.srt")
+        keys.append(world.put(f"ann/{number}.mp4"))
+        world.put(f"ann/{number}.mp4.options.yaml")
+
+    def passes() -> list[str | None]:
+        requested, cursor = [], None
+        for _ in range(8):
+            listing = sensors.register_uploads(world.store, world.ledger, settings(), cursor)
+            cursor = listing.cursor
+            requested += run_keys(tick(world, cursor or "uploads/"))
+        return requested
+
+    assert passes() == [f"{key}:1" for key in keys]
+    for key in keys:
+        complete(world, key)
+    assert passes() == [], "no sidecar is lost or found again"
+    world.put("ann/2.mp4.options.yaml", b"language: de")
+    assert passes() == [f"{keys[2]}:2"]
+
+
+def test_sidecars_on_an_s3_server(world: World, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch):
+    variables = {"ENDPOINT_URL": s3_endpoint, "REGION": "us-east-1", "ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    bucket = boto3.client("s3", region_name="us-east-1", endpoint_url=s3_endpoint)
+    bucket.create_bucket(Bucket="sidecars")
+    store = object_store.open_store("s3://sidecars/base")
+    for name in ("a.mp4", "a.mp4.options.yaml", "b.mp4", "b.srt", "alone.vtt"):
+        store.put_bytes(f"uploads/ann/{name}", b"x")
+
+    def listed() -> sensors.Listing:
+        return sensors.register_uploads(store, world.ledger, settings(), None)
+
+    assert (listed().new, listed().changed, listed().orphans) == (2, 0, 1)
+    for name in ("a.mp4", "b.mp4"):
+        complete(world, partition_key(f"uploads/ann/{name}"))
+    store.put_bytes("uploads/ann/b.srt", b"another")
+    assert (listed().changed, listed().changed) == (1, 0)
+    assert world.file(partition_key("uploads/ann/b.mp4")).generation == 2
+    assert world.file(partition_key("uploads/ann/a.mp4")).generation == 1
+
+
+def test_processing_again_is_requested_as_such(world: World):
+    key = world.put("ann/a.wav")
+    tick(world)
+    complete(world, key)
+    files.request_again(world.ledger, [key], {})
+    result = tick(world)
+    assert run_keys(result) == [f"{key}:2"]
+    assert isinstance(result, dg.SensorResult)
+    assert [request.tags[TRIGGER_TAG] for request in result.run_requests or ()] == ["reprocess"]
 
 
 def test_ten_new_among_ten_thousand(world: World):

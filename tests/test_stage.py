@@ -233,6 +233,32 @@ def interrupt(_stage: Stage) -> None:
     time.sleep(5)
 
 
+def test_a_stage_may_let_the_file_go_on_without_it(world: World):
+    key = world.add()
+    broken = PipelineError(ErrorCode.MODEL_UNAVAILABLE, "no weights")
+    assert materialise(world, key, lambda stage: stage.degrade(broken), name="diarization").success
+    assert materialise(world, key, idle, name="subtitles").success
+    file = world.file(key)
+    assert (file.status, file.degraded, file.error_code) == (Status.COMPLETED, ["diarization"], None)
+
+
+def test_a_stage_that_succeeds_later_is_degraded_no_more(world: World):
+    key = world.add()
+    broken = PipelineError(ErrorCode.MODEL_UNAVAILABLE)
+    materialise(world, key, lambda stage: stage.degrade(broken), name="diarization")
+    materialise(world, key, idle, name="subtitles")
+    assert materialise(world, key, idle, name="diarization", alone=True).success
+    assert world.file(key).degraded == []
+
+
+def test_what_a_stage_used_is_kept(world: World):
+    key = world.add()
+    assert materialise(world, key, lambda _: sum(n * n for n in range(300_000)) and None).success
+    (timing,) = timings.of_file(world.ledger, world.file(key).id)
+    assert timing.cpu_seconds
+    assert timing.gpu_seconds is None
+
+
 def test_a_cancel_is_noted_and_goes_on_as_a_cancel(world: World):
     key = world.add()
 
@@ -258,16 +284,11 @@ def test_a_shutdown_that_nobody_asked_this_run_for_is_left_to_a_retry(world: Wor
     assert (world.file(key).status, world.file(key).error_code) == (Status.QUEUED, "WORKER_LOST")
 
 
-class OutOfMemoryError(RuntimeError):
-    """torch.OutOfMemoryError by name."""
-
-
 @pytest.mark.parametrize(
     ("error", "code"),
     [
         (PipelineError(ErrorCode.NO_AUDIO), ErrorCode.NO_AUDIO),
         (MemoryError(), ErrorCode.OUT_OF_MEMORY),
-        (OutOfMemoryError(), ErrorCode.OUT_OF_MEMORY),
         (OSError(errno.ENOMEM, "fork"), ErrorCode.OUT_OF_MEMORY),
         (OSError(errno.ENOSPC, "write"), ErrorCode.DISK_FULL),
         (OSError(errno.EDQUOT, "write"), ErrorCode.DISK_FULL),

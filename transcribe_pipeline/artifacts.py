@@ -36,6 +36,10 @@ class ListedUpload(Artifact):
     version: str | None = None
     size_bytes: int
     modified_at: datetime
+    sidecars: "tuple[Sidecar, ...] | None" = ()
+    """Those in force. None: the listing did not see enough of the folder to tell."""
+    sidecars_modified_at: datetime | None = None
+    """When the youngest of them changed."""
 
 
 class Stream(Artifact):
@@ -134,6 +138,9 @@ class Options(Artifact):
     """The .srt or .vtt beside the recording, whose text is kept."""
     sources: dict[str, str] = {}
     """Option -> who decided it ('setting TRANSCRIBE_LANGUAGE', 'sidecar', ...); options not named have their default."""
+
+    def source_of(self, option: str) -> str:
+        return self.sources.get(option, "default")
 
 
 class FileFacts(Artifact):
@@ -292,6 +299,8 @@ class RecognisedSegment(Artifact):
     compression_ratio: float | None = None
     channel: str | None = None
     """Label of the audio channel it was heard on, where channels are speakers."""
+    times_are_estimates: bool = False
+    """The engine gave no times for words: they are spread over the segment."""
     doubts: tuple[Doubt, ...] = ()
 
 

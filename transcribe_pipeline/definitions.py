@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from transcribe_pipeline import checks, jobs, sensors
-from transcribe_pipeline.assets import delivery, ingest, speech
+from transcribe_pipeline.assets import delivery, ingest, operations, speech
 from transcribe_pipeline.resources.ledger import LedgerResource
 from transcribe_pipeline.resources.object_store import ObjectStoreResource
 from transcribe_pipeline.resources.recordings import RecordingsResource
@@ -29,7 +29,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         "artifacts": artifact_io_manager,
     }
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, speech, delivery]),
+        assets=dg.load_assets_from_modules([ingest, speech, delivery, operations]),
         asset_checks=checks.all_checks,
         jobs=[jobs.process_media],
         sensors=sensors.all_sensors,

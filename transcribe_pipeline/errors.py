@@ -51,6 +51,10 @@ class ErrorCode(StrEnum):
     DISK_FULL = "DISK_FULL"
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     ARTIFACT_MISSING = "ARTIFACT_MISSING"
+    PROMOTION_REFUSED = "PROMOTION_REFUSED"
+    # decisions about voices
+    VOICE_UNKNOWN = "VOICE_UNKNOWN"
+    VOICE_REFUSED = "VOICE_REFUSED"
     # the run
     FILE_UNKNOWN = "FILE_UNKNOWN"
     LEASE_LOST = "LEASE_LOST"
@@ -58,6 +62,7 @@ class ErrorCode(StrEnum):
     WORKER_LOST = "WORKER_LOST"
     CANCELLED = "CANCELLED"
     CONFIGURATION = "CONFIGURATION"
+    BAD_GOLDEN_SET = "BAD_GOLDEN_SET"
     INTERNAL = "INTERNAL"
 
 
@@ -172,6 +177,19 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
     ErrorCode.ARTIFACT_MISSING: ErrorEntry(
         _P, "A result of an earlier stage is missing from the store.", "Materialise that stage for this file first."
     ),
+    ErrorCode.PROMOTION_REFUSED: ErrorEntry(
+        _P,
+        "This version should not take the current one's place.",
+        "Compare them with 'transcribe diff'; add --force if it is the right one all the same.",
+    ),
+    ErrorCode.VOICE_UNKNOWN: ErrorEntry(
+        _P,
+        "There is no such voice among the owner's recordings, profiles and decisions.",
+        "Run 'transcribe voices ls' or 'transcribe voices log' to see what there is.",
+    ),
+    ErrorCode.VOICE_REFUSED: ErrorEntry(
+        _P, "This cannot be decided about a voice.", "Run 'transcribe voices ls' to see how things stand."
+    ),
     ErrorCode.FILE_UNKNOWN: ErrorEntry(
         _P,
         "This partition has no file in the ledger.",
@@ -191,6 +209,11 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
     ErrorCode.CANCELLED: ErrorEntry(_P, "The run was cancelled.", "Re-execute the run when you want the result."),
     ErrorCode.CONFIGURATION: ErrorEntry(
         _R, "A setting is missing or wrong.", "Run 'transcribe config'; it lists every setting and what is wrong."
+    ),
+    ErrorCode.BAD_GOLDEN_SET: ErrorEntry(
+        _P,
+        "The recordings to measure on, or their references, are not usable.",
+        "Correct what is named; 'transcribe evaluate --help' tells what lies where.",
     ),
     ErrorCode.INTERNAL: ErrorEntry(
         _T, "Something unexpected went wrong in the pipeline.", "See the run's log; if it stays, report it."

@@ -36,6 +36,7 @@ class Listing:
     changed: int = 0
     misplaced: int = 0
     refused: int = 0
+    orphans: int = 0
 
     def __str__(self) -> str:
         parts = [f"{self.seen} files listed, {self.new} new, {self.changed} changed"]
@@ -43,6 +44,9 @@ class Listing:
             parts.append(f"{self.misplaced} without an owner's folder (put files in uploads/<owner>/)")
         if self.refused:
             parts.append(f"{self.refused} with unusable names")
+        if self.orphans:
+            noun = "sidecar" if self.orphans == 1 else "sidecars"
+            parts.append(f"{self.orphans} {noun} without a recording")
         if self.cursor:
             parts.append("to be continued")
         return "; ".join(parts)
@@ -55,13 +59,14 @@ def register_uploads(store: ObjectStore, ledger: Engine, configured: Settings, c
     for page in store.list_uploads(configured.uploads_prefix, after=cursor):
         listing.misplaced += page.misplaced
         listing.refused += page.refused
+        listing.orphans += page.orphans
         if page.uploads:
             registered = files.register(ledger, page.uploads, settle_seconds=configured.settle_seconds)
             listing.seen += len(page.uploads)
             listing.new += registered.new
             listing.changed += registered.changed
             listing.refused += len(registered.refused)
-            listing.cursor = page.uploads[-1].object_key
+        listing.cursor = page.resume_after
         if time.monotonic() > deadline and listing.cursor:
             return listing
     listing.cursor = None
@@ -82,14 +87,14 @@ def run_request(needed: backlog.RunNeeded) -> dg.RunRequest:
         partition_key=needed.partition_key,
         tags={
             GENERATION_TAG: str(needed.generation),
-            OWNER_TAG: _tag_value(needed.owner),
-            TRIGGER_TAG: "upload",
-            "transcribe/file": _tag_value(needed.file_name),
+            OWNER_TAG: tag_value(needed.owner),
+            TRIGGER_TAG: needed.cause.value,
+            "transcribe/file": tag_value(needed.file_name),
         },
     )
 
 
-def _tag_value(text: str) -> str:
+def tag_value(text: str) -> str:
     """Names as the Runs page can show them; the ledger has them as they are."""
     return "".join(c if c.isprintable() else "?" for c in text)[:120] or "?"
 

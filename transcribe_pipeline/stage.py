@@ -27,20 +27,25 @@ from transcribe_pipeline.ledger import files, leases, timings
 from transcribe_pipeline.resources.artifact_store import ArtifactIOManager, ArtifactStore, FileVersion, content_id
 from transcribe_pipeline.scratch import sweep
 from transcribe_pipeline.settings import settings
+from transcribe_pipeline.speech.hardware import Meter, is_out_of_memory
 
 STAGES: dict[str, float] = {
     "upload": 3,
+    "options": 1,
     "media_metadata": 2,
     "audio": 4,
-    "transcription": 60,
-    "diarization": 26,
+    "transcription": 55,
+    "given_transcript": 1,
+    "alignment": 3,
+    "diarization": 25,
     "transcript": 1,
     "transcript_record": 2,
+    "speaker_identities": 1,
     "subtitles": 2,
 }
 """Per-media stages in flow order, and their share of the work (percent, as measured with Whisper base on 2 cores)."""
 
-_DELIVERY = frozenset({"subtitles"})
+_DELIVERY = frozenset({"speaker_identities", "subtitles"})
 """Stages after the record: when one fails the transcript is there already, so the file is done but degraded."""
 
 GENERATION_TAG = "transcribe/generation"
@@ -62,7 +67,9 @@ class Stage:
         self._lease_seconds = settings().lease_seconds
         self._metadata: dict[str, Any] = {}
         self._started_at = self._worked_from = datetime.now(UTC)
+        self._meter = Meter()
         self._fraction = 0.0
+        self._is_degraded = False
         self._lost: PipelineError | None = None
         self._finished = threading.Event()
 
@@ -103,6 +110,13 @@ class Stage:
         """Real-time factor: seconds of work since `loaded` (or the stage's start) per second of audio."""
         return round((datetime.now(UTC) - self._worked_from).total_seconds() / max(audio_seconds, 0.001), 4)
 
+    def degrade(self, error: PipelineError) -> None:
+        """The file goes on without what this stage makes. Raises LEASE_LOST."""
+        self._context.log.warning("Stage %s failed; the file goes on without it: %s", self.name, error)
+        self._is_degraded = True
+        leases.note_degraded(self._ledger, self.claim, self.name, degraded=True)
+        self.report(error_code=error.code.value, remedy=error.remedy)
+
     def report(self, **metadata: Any) -> None:
         """Figures and pictures for the asset's metadata; numbers stay numbers, since the UI plots them."""
         self._metadata |= metadata
@@ -116,12 +130,12 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stop_heart()
-        failure = self._failure(error)
+        failure = self._failure(error) or self._note_recovery()
         finished_at = datetime.now(UTC)
         self._record_timing(finished_at, failure)
         if failure is None:
             seconds = (finished_at - self._started_at).total_seconds()
-            self._context.add_output_metadata({**self._metadata, "stage_seconds": round(seconds, 3)})
+            self._context.add_output_metadata({**self._metadata, "stage_seconds": round(seconds, 3), **self._used()})
             return
         self._record_failure(failure)
         if error is not None and not isinstance(error, Exception):
@@ -154,9 +168,25 @@ class Stage:
                 started_at=self._started_at,
                 finished_at=finished_at,
                 error_code=failure.code if failure else None,
+                **self._used(),
             )
         except PipelineError as error:  # a missing figure must not cost the stage
             self._context.log.warning("The timing of stage %s is lost: %s", self.name, error)
+
+    def _used(self) -> dict[str, float]:
+        """Seconds of processors, of the GPU only where there is one."""
+        used = {"cpu_seconds": self._meter.cpu_seconds, "gpu_seconds": self._meter.gpu_seconds}
+        return {name: round(seconds, 3) for name, seconds in used.items() if seconds is not None}
+
+    def _note_recovery(self) -> PipelineError | None:
+        """A stage that had degraded the file has now succeeded."""
+        if self._is_degraded or self.name not in self.claim.degraded:
+            return None
+        try:
+            leases.note_degraded(self._ledger, self.claim, self.name, degraded=False)
+        except PipelineError as error:
+            return error
+        return None
 
     def _record_failure(self, failure: PipelineError) -> None:
         try:
@@ -280,13 +310,10 @@ def translate(error: Exception) -> PipelineError:
     """Any exception as an entry of the closed list, by type and errno, never by words in a message."""
     if isinstance(error, PipelineError):
         return error
-    # torch and CTranslate2 are not imported just to name their exceptions.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return PipelineError(ErrorCode.OUT_OF_MEMORY)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PipelineError(ErrorCode.DISK_FULL)
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return PipelineError(ErrorCode.OUT_OF_MEMORY)
     if isinstance(error, DBAPIError):
         return PipelineError(ErrorCode.DATABASE_UNAVAILABLE)
     return PipelineError(ErrorCode.INTERNAL, type(error).__name__)

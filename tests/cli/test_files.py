@@ -84,6 +84,8 @@ def test_show_begins_the_transcript_and_names_the_results(run: Run, meeting: str
         "seconds": 12.5,
         "share": 0.5,
         "words": 30,
+        "name": None,
+        "band": "none",
     }
     assert [version["is_current"] for version in described["versions"]] == [True]
 

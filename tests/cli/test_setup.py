@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.cli.conftest import Run
+from tests.servers.openai_audio import openai_audio_service
 from transcribe_pipeline import doctor
 from transcribe_pipeline.settings import Settings, load_settings
 
@@ -49,12 +50,19 @@ def test_config_lists_all_problems_at_once(run: Run, monkeypatch: pytest.MonkeyP
 def test_the_readme_table_has_every_setting_whatever_is_set_here(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     table = run("config", "--markdown").stdout
     assert len(table.splitlines()) == len(Settings.model_fields) + 2
-    assert "| `TRANSCRIBE_DEVICE` | `auto` | Where models run. One of `auto`, `cpu`, `cuda`. |" in table
+    assert "| `TRANSCRIBE_DEVICE` | `auto` | Where models run. One of `auto`, `cpu`, `cuda`, `mps`. |" in table
     monkeypatch.setenv("TRANSCRIBE_DEVICE", "cpu")
     assert run("config", "--markdown").stdout == table
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def openai_service() -> Iterator[str]:
+    """URL of a service that answers; nothing is transcribed here, so it gets no model."""
+    with openai_audio_service(whisper=None) as service:
+        yield service.url
 
 
 def test_doctor_finds_this_machine_fit(run: Run) -> None:
@@ -77,6 +85,50 @@ def test_every_finding_that_is_not_ok_has_a_remedy(home: Path, monkeypatch: pyte
     assert [findings[name].status for name in lacking] == ["failed"] * 5
     assert findings["CPU"].status == "warning"
     assert "huggingface.co" in findings["diarizer"].remedy
+
+
+def test_engines_that_are_not_chosen_are_named_and_never_fail(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_installed", lambda package: package not in ("onnx_asr", "pyannote.audio"))
+    findings = _findings(run)
+    facts = {
+        kind: findings[kind]["facts"] for kind in ("recogniser", "recognisers", "aligner", "aligners", "diarizers")
+    }
+    assert facts["recogniser"].startswith("faster-whisper: Whisper 'base'")
+    assert facts["recognisers"].startswith("usable too: whisperx; not usable: openai: no service.")
+    assert "parakeet: not installed. pip install 'transcribe-pipeline[parakeet]'" in facts["recognisers"]
+    assert facts["aligner"].startswith("auto: ")
+    assert facts["aligners"] == "usable too: pocketsphinx, whisperx"
+    assert facts["diarizers"].startswith("usable too: none; not usable: pyannote: not installed.")
+    assert {findings[kind]["status"] for kind in facts} == {"ok"}
+
+
+def test_the_chosen_engines_fail_with_a_remedy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_installed", lambda package: False)
+    for setting, engines in (
+        ("recogniser", ("faster-whisper", "whisperx", "openai", "parakeet")),
+        ("aligner", ("pocketsphinx", "whisperx")),
+        ("diarizer", ("senko", "pyannote")),
+    ):
+        for engine in engines:
+            monkeypatch.setenv(f"TRANSCRIBE_{setting.upper()}", engine)
+            finding = _findings(run)[setting]
+            assert (finding["status"], finding["facts"]) == ("failed", f"{engine}: not installed")
+            assert finding["remedy"]
+
+
+def test_a_chosen_service_is_asked_whether_it_is_there(
+    run: Run, openai_service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRANSCRIBE_RECOGNISER", "openai")
+    assert "TRANSCRIBE_OPENAI_API_KEY" in _findings(run)["recogniser"]["remedy"]
+    monkeypatch.setenv("TRANSCRIBE_OPENAI_BASE_URL", openai_service)
+    monkeypatch.setenv("TRANSCRIBE_OPENAI_API_KEY", "sk-hunter2")
+    assert _findings(run)["recogniser"]["status"] == "ok"
+    monkeypatch.setenv("TRANSCRIBE_OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    finding = _findings(run)["recogniser"]
+    assert finding["status"] == "failed"
+    assert "does not answer" in finding["facts"]
+    assert "hunter2" not in str(finding)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Real recordings with ground truth, and hostile files, through the whole pipeline in one process."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +10,11 @@ import pytest
 
 from tests.e2e.deployment import ROOT, TERMINAL, Home
 from tests.media.test_malformed import REFUSED
-from tests.scoring import cpwer, der, rttm, turns_of, wer
+from tests.scoring import truth, wer
 from transcribe_pipeline.artifacts import Transcript
 from transcribe_pipeline.errors import CATALOGUE, ErrorClass, ErrorCode
+from transcribe_pipeline.evaluation.candidates import Outcome, Plan
+from transcribe_pipeline.evaluation.scoring import Heard, score
 from transcribe_pipeline.ledger import files, transcripts
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.ledger.models import Status
@@ -35,7 +36,7 @@ SPEECH = {
 @dataclass
 class Corpus:
     home: Home
-    output: str
+    outcomes: dict[str, Outcome]
 
     def file(self, name: str) -> FileView:
         found = files.find(self.home.ledger, f"uploads/corpus/{name}")
@@ -58,12 +59,12 @@ def corpus(testdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     names = [SEVEN_SPEAKERS, LATE_AUDIO, ON_TIME, *FORMATS]
     names += [f"no_speech/{name}" for name in SPEECH]
     names += [str(path.relative_to(testdata)) for path in sorted((testdata / "malformed").iterdir())]
-    recordings = {f"uploads/corpus/{name}": str(testdata / name) for name in names}
+    plan = Plan(recordings={f"uploads/corpus/{name}": testdata / name for name in names})
     process = subprocess.run(
-        [sys.executable, "-m", "tests.e2e.corpus"],
+        [sys.executable, "-m", "transcribe_pipeline.corpus"],
         cwd=ROOT,
         env=home.environment,
-        input=json.dumps(recordings),
+        input=plan.model_dump_json(),
         capture_output=True,
         text=True,
         timeout=850,
@@ -71,23 +72,17 @@ def corpus(testdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     )
     # No recording, however hostile, takes the process down.
     assert process.returncode == 0, process.stderr[-3000:]
-    print(process.stdout)
-    yield Corpus(home, process.stdout)
+    outcomes = (Outcome.model_validate_json(line) for line in process.stdout.splitlines())
+    yield Corpus(home, {outcome.name: outcome for outcome in outcomes})
     home.ledger.dispose()
 
 
 def test_seven_speakers(corpus: Corpus, testdata: Path) -> None:
     transcript = corpus.transcript(SEVEN_SPEAKERS)
-    base = testdata / SEVEN_SPEAKERS
-    words = " ".join(word.text for word in transcript.words)
-    figures = {
-        "WER": wer(base.with_suffix(".txt").read_text(), words),
-        "DER": der(rttm(base.with_suffix(".rttm")), turns_of(transcript)),
-        "cpWER": cpwer(base.with_suffix(".stm"), transcript),
-    }
-    print(figures)
-    assert figures["WER"] <= 0.045
-    assert figures["DER"] <= 0.06
+    found = score(truth(testdata / SEVEN_SPEAKERS), Heard.of(transcript))
+    print(found)
+    assert found.wer.value <= 0.045
+    assert found.der.value <= 0.06
     assert len(transcript.speakers) == 7
 
 
@@ -129,6 +124,7 @@ def test_every_malformed_file_ends_with_its_code(corpus: Corpus, testdata: Path)
 
 
 def test_memory_stays_bounded(corpus: Corpus) -> None:
-    peak = int(corpus.output.rsplit("peak MiB:", 1)[1])
-    print(f"peak {peak} MiB over the whole corpus, 12-hour bomb included")
-    assert peak < 3_000
+    peaks = {name: outcome.peak_bytes // 2**20 for name, outcome in corpus.outcomes.items()}
+    worst = max(peaks, key=peaks.__getitem__)
+    print(f"peak {peaks[worst]} MiB ({worst}) over the whole corpus, 12-hour bomb included")
+    assert 0 < peaks[worst] < 3_000

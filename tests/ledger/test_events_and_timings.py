@@ -48,6 +48,18 @@ def test_a_stage_repeated_in_its_run_replaces_its_timing(engine: Engine):
     )
 
 
+def test_what_a_stage_used_is_kept(engine: Engine):
+    claim = claimed(engine)
+    times = {"started_at": NOON, "finished_at": NOON + seconds(2)}
+    timings.record(engine, claim, "transcription", **times, cpu_seconds=3.5, gpu_seconds=1.25)
+    timings.record(engine, claim, "upload", **times)
+    used = {each.stage: (each.cpu_seconds, each.gpu_seconds) for each in timings.of_file(engine, claim.media_file_id)}
+    assert used == {"transcription": (3.5, 1.25), "upload": (None, None)}
+    timings.record(engine, claim, "transcription", **times, cpu_seconds=4.0)  # again, on a machine without GPU
+    (again,) = (each for each in timings.of_file(engine, claim.media_file_id) if each.stage == "transcription")
+    assert (again.cpu_seconds, again.gpu_seconds) == (4.0, None)
+
+
 def test_runs_keep_their_own_timings(engine: Engine):
     claim = claimed(engine)
     failed = {"started_at": NOON, "finished_at": NOON + seconds(1), "error_code": ErrorCode.STORE_UNAVAILABLE}

@@ -10,7 +10,7 @@ import soundfile
 
 from transcribe_pipeline.artifacts import Audio, MediaProbe, Stream
 from transcribe_pipeline.errors import ErrorCode, PipelineError
-from transcribe_pipeline.media.decode import choose_track, decode_audio
+from transcribe_pipeline.media.decode import choose_track, decode_audio, decode_channels
 from transcribe_pipeline.media.probe import probe
 from transcribe_pipeline.media.samples import read_blocks, read_window
 
@@ -137,6 +137,77 @@ def test_a_refused_write_is_a_full_disk(make):
         decode(path)
     assert caught.value.code is ErrorCode.DISK_FULL
     assert not path.with_name("audio.flac").exists()
+
+
+# --- each channel on its own ----------------------------------------------------------------------------------------
+
+
+def channels(path, **options):
+    found = decode_channels(path, probe(path), path.parent, max_seconds=60.0, **options)
+    return {channel.label: channel for channel in found}
+
+
+def two_sounds(layout: str) -> tuple[str, ...]:
+    tones = "aevalsrc=sin(440*2*PI*t)/8|sin(1000*2*PI*t)/8:d=2:s=48000"
+    return ("-f", "lavfi", "-i", f"{tones},pan={layout}")
+
+
+def test_each_channel_is_a_file_of_the_track_s_length(make):
+    path = make(*two_sounds("stereo|c0=c0|c1=c1"), "-f", "wav")
+    found = channels(path)
+    assert list(found) == ["left", "right"]
+    for channel, hertz in zip(found.values(), (440, 1000), strict=True):
+        assert channel.sha256 == hashlib.sha256(channel.path.read_bytes()).hexdigest()
+        assert channel.size_bytes == channel.path.stat().st_size
+        info = soundfile.info(channel.path)
+        assert (info.samplerate, info.channels, info.frames) == (16_000, 1, 32_000)
+        assert int(np.abs(np.fft.rfft(read_window(channel.path, 0.5, 1))).argmax()) == hertz
+    assert decode(path).seconds == 2
+
+
+@pytest.mark.parametrize(
+    ("layout", "labels"),
+    [
+        ("mono|c0=c0", ["channel 1"]),
+        ("stereo|c0=c0|c1=0.5*c0", ["left"]),
+        ("stereo|c0=c0|c1=-1*c0", ["left"]),
+        ("stereo|c0=c0|c1=0*c0", ["left", "right"]),
+        ("stereo|c0=0*c0|c1=0*c0", ["left"]),
+        ("4c|c0=c0|c1=c1|c2=c0|c3=0.5*c0+0.5*c1", ["channel 1", "channel 2", "channel 4"]),
+        ("5.1|FL=c0|FC=c1|BR=0.5*c0+0.5*c1", ["channel 1", "channel 2", "channel 3", "channel 6"]),
+    ],
+)
+def test_the_same_sound_twice_is_one_channel(make, layout, labels):
+    path = make(*two_sounds(layout), "-f", "wav")
+    found = channels(path)
+    assert list(found) == labels
+    assert sorted(path.parent.glob("*.flac")) == sorted(channel.path for channel in found.values())
+
+
+def test_channels_start_as_late_as_their_track(make):
+    late = ("-itsoffset", "2", *two_sounds("stereo|c0=c0|c1=c1"), "-map", "0", "-map", "1", "-c:a", "aac", "-f", "mp4")
+    path = make(*PICTURE, *late)
+    mono = decode(path)
+    for channel in channels(path).values():
+        assert soundfile.info(channel.path).frames == round(mono.seconds * 16_000)
+        assert rms(read_window(channel.path, 0, 1.9)) < 1e-4
+        assert rms(read_window(channel.path, 2.2, 1)) > 0.05
+
+
+def test_too_many_channels_are_not_speakers(make):
+    path = make(*sine(1, "16c|c15=c0"), "-f", "wav")
+    with pytest.raises(PipelineError) as caught:
+        channels(path)
+    assert caught.value.code is ErrorCode.BAD_OPTIONS
+    assert caught.value.detail == "16 channels; at most 8 can be speakers"
+
+
+def test_channels_over_the_limit_leave_nothing_behind(make):
+    path = make(*two_sounds("stereo|c0=c0|c1=c1"), "-c:a", "aac", "-f", "adts")  # declares no length
+    with pytest.raises(PipelineError) as caught:
+        decode_channels(path, probe(path), path.parent, max_seconds=1)
+    assert caught.value.code is ErrorCode.TOO_LONG
+    assert not list(path.parent.glob("*.flac"))
 
 
 def test_video_without_audio_has_no_track(make):

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import subprocess
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.servers.proxy import Fault, FaultProxy
 from transcribe_pipeline.artifacts import ListedUpload
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.partitions import partition_key
+from transcribe_pipeline.resources import object_store
 from transcribe_pipeline.resources.object_store import Fetched, ObjectStore, ObjectStoreResource, open_store
 
 LIMIT = 10**9
@@ -57,6 +59,72 @@ def test_a_listing_comes_in_pages_and_resumes_after_any_key(store: ObjectStore, 
     for position in (0, 200, 201, 500, 1004):
         rest = [u.object_key for page in store.list_uploads("uploads", after=keys[position]) for u in page.uploads]
         assert rest == keys[position + 1 :]
+
+
+def test_sidecars_are_told_with_their_recordings(store: ObjectStore, upload: Upload):
+    names = ["a.mp4", "a.mp4.options.yaml", "a.en.srt", "alone.srt", "b.mp3", "sub/a.mp4", "zoë.m4a", "zoë.vtt"]
+    for name in names:
+        upload(f"uploads/ann/{name}", name.encode())
+    (page,) = store.list_uploads("uploads")
+    found = {one.object_key.removeprefix("uploads/ann/"): one for one in page.uploads}
+    beside = {
+        name: [each.object_key.removeprefix("uploads/ann/") for each in one.sidecars or ()]
+        for name, one in found.items()
+    }
+    assert beside == {"a.mp4": ["a.mp4.options.yaml", "a.en.srt"], "b.mp3": [], "sub/a.mp4": [], "zoë.m4a": ["zoë.vtt"]}
+    assert page.orphans == 1
+    assert found["b.mp3"].sidecars_modified_at is None
+    assert found["zoë.m4a"].sidecars_modified_at is not None
+    for key, one in found.items():
+        assert store.find_upload("uploads", f"uploads/ann/{key}") == one
+    assert store.find_upload("uploads", "uploads/ann/a.mp3") is None
+    assert store.find_upload("uploads", "uploads/ann/a.en.srt") is None, "a sidecar is no upload"
+
+
+def test_sidecars_are_found_across_page_borders(store: ObjectStore, upload: Upload, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(object_store, "_ENTRIES_PER_PAGE", 2)
+    for number in range(5):
+        for suffix in (".en.srt", ".mp4", ".mp4.options.yaml"):
+            upload(f"uploads/ann/{number}{suffix}", b"x")
+    whole = {one.object_key: one for page in store.list_uploads("uploads") for one in page.uploads}
+    assert {len(one.sidecars or ()) for one in whole.values()} == {2}
+    after: str | None = None
+    seen = {}
+    while pages := list(islice(store.list_uploads("uploads", after=after), 1)):  # as a sensor that has no time
+        seen |= {one.object_key: one for one in pages[0].uploads if one.sidecars is not None}
+        after = pages[0].resume_after
+    assert seen == whole
+
+
+def test_a_sidecar_is_read_as_listed_and_no_further_than_asked(store: ObjectStore, upload: Upload):
+    upload("uploads/ann/a.mp4", b"x")
+    upload("uploads/ann/a.mp4.options.yaml", b"language: de")
+    (sidecar,) = listed(store)[0].sidecars or ()
+    assert store.read_sidecar(sidecar, max_bytes=100) == b"language: de"
+    assert store.read_sidecar(sidecar, max_bytes=8) == b"language:"
+    upload("uploads/ann/a.mp4.options.yaml", b"language: fr, or another")
+    with pytest.raises(PipelineError) as changed:
+        store.read_sidecar(sidecar, max_bytes=100)
+    assert changed.value.code == ErrorCode.SOURCE_CHANGED
+    store.delete(sidecar.object_key)
+    with pytest.raises(PipelineError) as gone:
+        store.read_sidecar(sidecar, max_bytes=100)
+    assert gone.value.code == ErrorCode.SOURCE_GONE
+
+
+def test_a_sidecar_swapped_for_a_link_is_not_read(folder_store: ObjectStore, folder: Path, tmp_path: Path):
+    ann = folder / "uploads" / "ann"
+    ann.mkdir(parents=True)
+    (ann / "a.mp4").write_bytes(b"x")
+    (ann / "a.mp4.options.yaml").write_bytes(b"language: de")
+    (sidecar,) = listed(folder_store)[0].sidecars or ()
+    (tmp_path / "secret").write_bytes(b"password: 123")
+    (ann / "a.mp4.options.yaml").unlink()
+    (ann / "a.mp4.options.yaml").symlink_to(tmp_path / "secret")
+    assert listed(folder_store)[0].sidecars == ()
+    with pytest.raises(PipelineError) as changed:
+        folder_store.read_sidecar(sidecar, max_bytes=100)
+    assert changed.value.code == ErrorCode.SOURCE_CHANGED
 
 
 def test_an_empty_store_lists_nothing(store: ObjectStore):

@@ -9,7 +9,7 @@ from transcribe_pipeline.artifacts import Transcription
 from transcribe_pipeline.media.decode import DecodedAudio, decode_audio
 from transcribe_pipeline.media.probe import probe
 from transcribe_pipeline.speech import bundled, models
-from transcribe_pipeline.speech.recognise import FasterWhisper
+from transcribe_pipeline.speech.recognisers.faster_whisper import FasterWhisper
 
 Listen = Callable[[Path, DecodedAudio], Transcription]
 

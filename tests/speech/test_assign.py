@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.speech.samples import diarization, spoken, transcription, turn, word
+from tests.speech.samples import diarization, spoken, transcript_of, transcription, turn, word
 from transcribe_pipeline.artifacts import RecognisedWord, SpeakerTurn, Transcript
-from transcribe_pipeline.speech.assign import assign_speakers, build_transcript
+from transcribe_pipeline.speech.assign import assign_speakers
 
 NOBODY = diarization([])
 
@@ -18,7 +18,7 @@ def texts(result: Transcript) -> list[str]:
 
 
 def sentences(text: str, language: str = "en") -> list[str]:
-    return texts(build_transcript(transcription(spoken(text), language=language), NOBODY))
+    return texts(transcript_of(transcription(spoken(text), language=language), NOBODY))
 
 
 # --- whose word it is -----------------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ def test_a_word_goes_to_the_largest_overlap_or_the_nearest_turn(start, end, spea
 
 
 def test_without_turns_words_have_no_speaker():
-    result = build_transcript(transcription(spoken("Who is it?")), NOBODY)
+    result = transcript_of(transcription(spoken("Who is it?")), NOBODY)
     assert {w.speaker for w in result.words} == {None}
     assert result.speakers == ()
 
@@ -82,7 +82,7 @@ def test_the_binary_search_finds_what_a_full_search_finds(words, turns):
 
 def test_labels_are_numbered_by_appearance_of_words_then_of_turns():
     turns = [turn("silent", 0, 0.5), turn("z", 1, 2), turn("a", 3, 4)]
-    result = build_transcript(transcription([word("Hi.", 1.1, 1.4), word("Hello.", 3.1, 3.5)]), diarization(turns))
+    result = transcript_of(transcription([word("Hi.", 1.1, 1.4), word("Hello.", 3.1, 3.5)]), diarization(turns))
     assert [segment.speaker for segment in result.segments] == ["SPEAKER_00", "SPEAKER_01"]
     assert [t.speaker for t in result.turns] == ["SPEAKER_02", "SPEAKER_00", "SPEAKER_01"]
     assert [(s.label, s.words, s.seconds, s.embedding[0]) for s in result.speakers] == [
@@ -95,7 +95,7 @@ def test_labels_are_numbered_by_appearance_of_words_then_of_turns():
 def test_overlap_is_kept_in_the_turns_and_in_talk_time():
     overlapping = [turn("a", 0, 3), turn("b", 2, 4)]
     exclusive = [turn("a", 0, 2), turn("b", 2, 4)]
-    result = build_transcript(transcription([word("Yes.", 2.2, 2.6)]), diarization(overlapping, exclusive))
+    result = transcript_of(transcription([word("Yes.", 2.2, 2.6)]), diarization(overlapping, exclusive))
     assert [(t.speaker, t.start, t.end) for t in result.turns] == [("SPEAKER_01", 0, 3), ("SPEAKER_00", 2, 4)]
     assert {s.label: s.seconds for s in result.speakers} == {"SPEAKER_00": 2.0, "SPEAKER_01": 3.0}
     assert [w.speaker for w in result.words] == ["SPEAKER_00"]
@@ -147,34 +147,32 @@ def test_other_scripts_end_their_sentences_too(language, words, expected):
 
 def test_a_long_pause_ends_a_sentence_and_a_paragraph():
     words = spoken("and then we") + spoken("went home", start=10)
-    result = build_transcript(transcription(words), NOBODY)
+    result = transcript_of(transcription(words), NOBODY)
     assert texts(result) == ["and then we", "went home"]
     assert [(p.first_segment, p.last_segment) for p in result.paragraphs] == [(0, 0), (1, 1)]
 
 
 def test_a_change_of_speaker_ends_a_sentence():
-    result = build_transcript(
-        transcription(spoken("one two three four")), diarization([turn("a", 0, 1), turn("b", 1, 2)])
-    )
+    result = transcript_of(transcription(spoken("one two three four")), diarization([turn("a", 0, 1), turn("b", 1, 2)]))
     assert texts(result) == ["one two", "three four"]
 
 
 def test_a_long_sentence_is_cut_at_a_clause():
     words = spoken(" ".join(["word"] * 42 + ["here,"] + ["word"] * 30))
-    first, second = build_transcript(transcription(words), NOBODY).segments
+    first, second = transcript_of(transcription(words), NOBODY).segments
     assert first.text.endswith("here,")
     assert second.words[0].text == "word"
 
 
 def test_an_endless_sentence_is_cut_anyway():
-    segments = build_transcript(transcription(spoken("word " * 400)), NOBODY).segments
+    segments = transcript_of(transcription(spoken("word " * 400)), NOBODY).segments
     assert all(segment.end - segment.start <= 31 for segment in segments)
     assert len(segments) == 7
 
 
 def test_a_long_monologue_has_paragraphs():
     words = spoken("This is a sentence of seven words. " * 40)
-    result = build_transcript(transcription(words), NOBODY)
+    result = transcript_of(transcription(words), NOBODY)
     assert [round(p.end - p.start) for p in result.paragraphs] == [63, 63, 14]
 
 
@@ -184,7 +182,7 @@ def test_a_long_monologue_has_paragraphs():
 @settings(deadline=None)
 @given(recognised(), exclusive_turns(), st.sampled_from(["en", "ja", "und"]))
 def test_nothing_is_lost_reordered_or_out_of_time(words, turns, language):
-    result = build_transcript(transcription(words, language=language), diarization(turns))
+    result = transcript_of(transcription(words, language=language), diarization(turns))
     assert [w.text for w in result.words] == [w.text for w in words]
     assert [w.probability for w in result.words] == [w.probability for w in words]
     assert result.no_speech == (not words)
@@ -204,7 +202,7 @@ def test_nothing_is_lost_reordered_or_out_of_time(words, turns, language):
 
 def test_quality_is_honest():
     words = [word("so", 1.0, 1.5, 0.4), word("it", 1.5, 2.0, 0.8), word("is.", 6.0, 6.5, 0.9)]
-    quality = build_transcript(transcription(words, speech=[(0.5, 2.5), (6.0, 8.0)]), NOBODY).quality
+    quality = transcript_of(transcription(words, speech=[(0.5, 2.5), (6.0, 8.0)]), NOBODY).quality
     assert quality.mean_confidence == 0.7
     assert quality.low_confidence_words == 1
     assert quality.speech_seconds == 4.0
@@ -212,7 +210,7 @@ def test_quality_is_honest():
 
 
 def test_no_words_are_no_speech_whatever_the_diarizer_found():
-    result = build_transcript(transcription([], language="und"), diarization([turn("a", 0, 1)]))
+    result = transcript_of(transcription([], language="und"), diarization([turn("a", 0, 1)]))
     assert result.no_speech
     assert (result.segments, result.paragraphs, result.speakers, result.turns) == ((), (), (), ())
     assert result.quality.mean_confidence is None

@@ -2,10 +2,11 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcribe_pipeline.speech.spans import covered_seconds, group_spans
+from transcribe_pipeline.speech.spans import covered_seconds, group_spans, with_margins
 
 # Whole numbers, so that a brute-force count of seconds is exact.
 edges = st.lists(st.integers(0, 60), unique=True, max_size=20).map(sorted)
@@ -25,15 +26,28 @@ def test_covered_seconds_counts_each_second_once(spans, cover):
 
 @settings(deadline=None)
 @given(disjoint, st.integers(1, 40))
-def test_groups_hold_all_spans_in_order_and_are_as_long_as_allowed(spans, limit):
+def test_groups_hold_all_spans_in_order_and_are_never_too_long(spans, limit):
     groups = group_spans(spans, limit)
-    assert [start for start, _ in groups] == sorted({start for start, _ in groups})
-    for start, end in groups:
-        assert end - start <= limit or (start, end) in spans  # a single span is never cut
+    assert all(end - start <= limit + 1e-9 for start, end in groups)
+    assert all(left[1] <= right[0] + 1e-9 for left, right in pairwise(groups))
+    assert covered_seconds(spans, groups) == pytest.approx(sum(end - start for start, end in spans))
     for left, right in pairwise(groups):
-        first = next(span for span in spans if span[0] == right[0])
-        assert first[1] - left[0] > limit  # it would not have fitted
-    assert covered_seconds(spans, groups) == sum(end - start for start, end in spans)
+        # No group is so short that its successor's beginning would still have been looked for in it.
+        assert right[0] - left[0] > 0.6 * limit or right[1] - left[0] > limit
+
+
+def test_groups_end_at_the_longest_pause():
+    assert group_spans([(0, 10), (10.2, 20), (21.5, 25), (25.2, 29), (29.1, 40)], 30) == [(0, 20), (21.5, 40)]
+    # A pause at the beginning would waste most of the group.
+    assert group_spans([(0, 5), (9, 20), (20.1, 29), (29.1, 40)], 30)[0] == (0, 29)
+
+
+def test_what_fits_stays_together():
+    assert group_spans([(0, 10), (18, 20), (21, 29)], 30) == [(0, 29)]
+
+
+def test_margins_share_short_pauses():
+    assert with_margins([(1, 5), (5.2, 8), (12, 14.9)], 0.4, 15.0) == [(0.6, 5.1), (5.1, 8.4), (11.6, 15.0)]
 
 
 def test_no_spans():

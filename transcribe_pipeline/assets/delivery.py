@@ -3,24 +3,27 @@
 import dagster as dg
 from sqlalchemy import Engine
 
-from transcribe_pipeline.artifacts import ExportFile, Subtitles, Transcript, TranscriptRecord
+from transcribe_pipeline.artifacts import SpeakerIdentities, Subtitles, Transcript, TranscriptRecord
 from transcribe_pipeline.assets.common import code_version, media_asset
-from transcribe_pipeline.export.formats import FORMATS, result_keys, write_all
-from transcribe_pipeline.ledger import leases, transcripts
+from transcribe_pipeline.ledger import leases, transcripts, voices
 from transcribe_pipeline.resources.artifact_store import ArtifactStore, FileVersion, content_id
 from transcribe_pipeline.resources.object_store import ObjectStore
+from transcribe_pipeline.resources.results import publish
 from transcribe_pipeline.settings import settings
 from transcribe_pipeline.stage import Stage
 
 
-@dg.asset(**media_asset("transcript_record", "delivery", "sqlalchemy"), code_version=code_version(1))
+@dg.asset(**media_asset("transcript_record", "delivery", "sqlalchemy"), code_version=code_version(2))
 def transcript_record(
     context: dg.AssetExecutionContext,
     transcript: Transcript,
     ledger: dg.ResourceParam[Engine],
     store: dg.ResourceParam[ObjectStore],
 ) -> TranscriptRecord:
-    """The transcript as a version in the ledger: complete in one transaction, and from then on the current one."""
+    """The transcript as a version in the ledger: complete in one transaction, and from then on the current one.
+
+    Unless it holds much less than the current one of the same recording: then it waits for `transcribe promote`.
+    """
     with Stage(context, ledger) as stage:
         # The claim knows the content: the transcript that this stage reads was made from it.
         version = FileVersion(content_id(stage.claim.sha256 or ""), stage.claim.generation)
@@ -37,31 +40,55 @@ def transcript_record(
                 "word_times": transcript.word_times,
             },
         )
-        stage.report(version=record.version, words=record.words, speakers=record.speakers)
+        stage.report(
+            version=record.version,
+            words=record.words,
+            speakers=record.speakers,
+            current=record.is_current,
+            **({"held_back": record.held_back} if record.held_back else {}),
+        )
         return record
 
 
-@dg.asset(**media_asset("subtitles", "delivery", "python"), code_version=code_version(1))
+@dg.asset(
+    **media_asset("speaker_identities", "delivery", "numpy"),
+    code_version=code_version(1, "voice_auto_similarity", "voice_suggest_similarity", "voice_margin"),
+)
+def speaker_identities(
+    context: dg.AssetExecutionContext,
+    transcript_record: TranscriptRecord,
+    ledger: dg.ResourceParam[Engine],
+) -> SpeakerIdentities:
+    """Names for the speakers, by the voices that people have confirmed in this owner's files; nobody else's."""
+    from transcribe_pipeline.speech.voices import Thresholds
+
+    with Stage(context, ledger) as stage:
+        # Versions may have been promoted since: people see the current one.
+        current = transcripts.current(ledger, context.partition_key) or transcript_record
+        found = voices.identities(ledger, stage.claim, current.transcript_id, Thresholds.of(settings()))
+        bands = [speaker.band for speaker in found.speakers]
+        stage.report(speakers=len(bands), **{band: bands.count(band) for band in sorted(set(bands))})
+        return found
+
+
+@dg.asset(**media_asset("subtitles", "delivery", "python"), code_version=code_version(2), deps=[speaker_identities])
 def subtitles(
     context: dg.AssetExecutionContext,
-    transcript: Transcript,
     transcript_record: TranscriptRecord,
     ledger: dg.ResourceParam[Engine],
     store: dg.ResourceParam[ObjectStore],
 ) -> Subtitles:
-    """SRT, WebVTT, text, JSON and CSV in the results prefix, with every word of the transcript."""
+    """SRT, WebVTT, text, JSON and CSV of the current version in the results prefix, with every word and known names."""
     with Stage(context, ledger) as stage:
-        claim = stage.claim
-        keys = result_keys(settings().results_prefix, claim.owner, context.partition_key)
-        rendered = write_all(transcript, file_name=claim.file_name, names={})
-        leases.check(ledger, claim)
-        files = []
-        for name, content in rendered.items():
-            store.put_bytes(keys[name], content)
-            words = len(FORMATS[name].read_words(content.decode()))
-            files.append(ExportFile(format=name, object_key=keys[name], size_bytes=len(content), words=words))
-        stage.report(
-            files=dg.MetadataValue.md("\n".join(f"- `{store.url(file.object_key)}`" for file in files)),
-            bytes=sum(file.size_bytes for file in files),
+        written = publish(
+            ledger,
+            store,
+            settings().results_prefix,
+            context.partition_key,
+            before_write=lambda: leases.check(ledger, stage.claim),
         )
-        return Subtitles(transcript_id=transcript_record.transcript_id, files=tuple(files))
+        stage.report(
+            files=dg.MetadataValue.md("\n".join(f"- `{store.url(file.object_key)}`" for file in written.files)),
+            bytes=sum(file.size_bytes for file in written.files),
+        )
+        return written

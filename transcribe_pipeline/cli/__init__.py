@@ -133,3 +133,233 @@ def export(
     from transcribe_pipeline.cli import files
 
     files.export(name, format_name, destination=output, owner=owner)
+
+
+# --- versions -------------------------------------------------------------------------------------------------------
+
+Version = Annotated[int, typer.Argument(min=1, help="As 'transcribe versions' numbers them.", show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Even if it holds much less, or is of other content.")]
+
+
+@app.command()
+def versions(name: Name, owner: Owner = None, as_json: Json = False) -> None:
+    """List the versions of a transcript: what made them, how good they are, which is current, what is held back."""
+    from transcribe_pipeline.cli import versions
+
+    versions.versions(name, owner=owner, as_json=as_json)
+
+
+@app.command()
+def diff(
+    name: Name,
+    first: Annotated[int | None, typer.Argument(help="A version.", show_default=False)] = None,
+    second: Annotated[int | None, typer.Argument(help="Another. Default: the current one.", show_default=False)] = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two versions: figures side by side, every word that differs, and words given to somebody else.
+
+    With no version named: the current one and the newest, or, if that is current, the newest two.
+    """
+    from transcribe_pipeline.cli import versions
+
+    versions.diff(name, first, second, owner=owner, as_json=as_json)
+
+
+@app.command()
+def promote(name: Name, version: Version, owner: Owner = None, force: Force = False) -> None:
+    """Make a version the current one, and rewrite the result files from it; an older one as well as a held-back one."""
+    from transcribe_pipeline.cli import versions
+
+    versions.promote(name, version, owner=owner, force=force)
+
+
+@app.command()
+def rollback(name: Name, owner: Owner = None, force: Force = False) -> None:
+    """Go back to the version before the current one."""
+    from transcribe_pipeline.cli import versions
+
+    versions.rollback(name, owner=owner, force=force)
+
+
+@app.command()
+def reprocess(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE...", help="File names or keys.", show_default=False)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All files; with --owner, all of that owner.")] = False,
+    owner: Owner = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="NAME=VALUE", help="May be repeated. 'NAME=' takes one back."),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Forget the options of earlier requests first.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the work until it is done.")] = False,
+) -> None:
+    """Process files again, with other options or after a change of settings: each gets a new version of its transcript.
+
+    The options stay with the file for later versions too. New uploads go first. Prints partition keys.
+
+    Example: transcribe reprocess interview.mp4 --option model=small --option vocabulary="Acme, Zoë"
+    """
+    from transcribe_pipeline.cli import versions
+
+    versions.reprocess(names or [], option or [], every=every, owner=owner, clear=clear, wait=wait)
+
+
+@app.command()
+def options(
+    name: Annotated[str | None, typer.Argument(metavar="[FILE]", help="File name or key.", show_default=False)] = None,
+    owner: Owner = None,
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table for the documentation.")] = False,
+) -> None:
+    """List every option of a recording with its meaning; with FILE, what is in force for it and who decided.
+
+    Later wins: settings, file of defaults (TRANSCRIBE_OPTIONS_FILE), sidecar FILE.options.yaml beside the recording,
+    'transcribe reprocess --option', run config in the UI.
+    """
+    from transcribe_pipeline.cli import versions
+
+    versions.options(name, owner=owner, as_json=as_json, markdown=markdown)
+
+
+# --- choosing -------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Recordings with references.")],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="What names cannot tell. Default: evaluation.yaml in FOLDER."),
+    ] = None,
+    candidate: Annotated[
+        list[str] | None,
+        typer.Option(help="A setup to compare; may be repeated. Default: the present settings.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for evaluation.md, .json and .png.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure setups on recordings whose truth is known: error rates, speakers, word times, speed and memory.
+
+    Beside X.wav count X.ref.txt or X.txt (what is said), X.stm (with speakers and times), X.rttm (who speaks when),
+    X.uem (what is scored) and X.json (words with their start). An evaluation.yaml lists recordings with what names
+    cannot tell: {version: 1, recordings: {"calls/*.wav": {language: en}, noise.mp3: {speech: []}}}; also text, stm,
+    rttm, uem and words (files), and group. Without a stated language the one that was heard decides how text compares.
+
+    A candidate is 'ENGINE', 'ENGINE MODEL' or 'name=NAME,OPTION=VALUE,...' with the options of a file ('transcribe
+    options') or the device. Recordings go through the whole pipeline, in a new process and a temporary home for each
+    candidate; nothing of it appears among your files.
+
+    Example: transcribe evaluate golden -o report --candidate "faster-whisper base" --candidate "parakeet"
+    """
+    from transcribe_pipeline.cli import evaluation
+
+    evaluation.evaluate(folder, manifest=manifest, candidates=candidate or [], destination=output, as_json=as_json)
+
+
+# --- voices ---------------------------------------------------------------------------------------------------------
+
+voices_app = typer.Typer(
+    no_args_is_help=True,
+    help="Who speaks, across an owner's files. A voice that you name in one recording is named in all others."
+    " Only what people confirm is learnt from, and everything can be undone.",
+)
+app.add_typer(voices_app, name="voices")
+
+WhoseVoices = Annotated[str | None, typer.Option("--owner", help="Whose voices.", show_default=False)]
+Profile = Annotated[str, typer.Argument(help="A profile's id, or its name where that is clear.", show_default=False)]
+Relabel = Annotated[bool, typer.Option(help="Have Dagster name the speakers of all affected files again.")]
+
+
+@voices_app.command("ls")
+def voices_ls(owner: WhoseVoices = None, as_json: Json = False) -> None:
+    """List known voices."""
+    from transcribe_pipeline.cli import voices
+
+    voices.ls(owner=owner, as_json=as_json)
+
+
+@voices_app.command("show")
+def voices_show(profile: Profile, owner: WhoseVoices = None, as_json: Json = False) -> None:
+    """Which confirmed speakers a profile knows a voice from."""
+    from transcribe_pipeline.cli import voices
+
+    voices.show(profile, owner=owner, as_json=as_json)
+
+
+@voices_app.command("confirm")
+def voices_confirm(
+    file: Name,
+    speaker: Annotated[str, typer.Argument(help="Label in the transcript, such as SPEAKER_00.", show_default=False)],
+    name: Annotated[str | None, typer.Argument(help="What that person is called.", show_default=False)] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Id of the profile, where several have that name.", show_default=False)
+    ] = None,
+    owner: Owner = None,
+    relabel: Relabel = True,
+    as_json: Json = False,
+) -> None:
+    """Say who a speaker is. A name that nobody has yet makes a new profile.
+
+    Example: transcribe voices confirm interview.mp4 SPEAKER_00 "Ann Lee"
+    """
+    from transcribe_pipeline.cli import voices
+
+    voices.confirm(file, speaker, name, profile=profile, owner=owner, relabel=relabel, as_json=as_json)
+
+
+@voices_app.command("rename")
+def voices_rename(
+    profile: Profile,
+    name: Annotated[str, typer.Argument(help="What that person is called.", show_default=False)],
+    owner: WhoseVoices = None,
+    relabel: Relabel = True,
+    as_json: Json = False,
+) -> None:
+    """Call a known voice something else."""
+    from transcribe_pipeline.cli import voices
+
+    voices.rename(profile, name, owner=owner, relabel=relabel, as_json=as_json)
+
+
+@voices_app.command("merge")
+def voices_merge(
+    source: Profile, into: Profile, owner: WhoseVoices = None, relabel: Relabel = True, as_json: Json = False
+) -> None:
+    """Two profiles are one person: SOURCE becomes part of INTO, which keeps its name."""
+    from transcribe_pipeline.cli import voices
+
+    voices.merge(source, into, owner=owner, relabel=relabel, as_json=as_json)
+
+
+@voices_app.command("undo")
+def voices_undo(
+    decision: Annotated[int | None, typer.Argument(help="Number in the log. Default: the last that counts.")] = None,
+    owner: WhoseVoices = None,
+    relabel: Relabel = True,
+    as_json: Json = False,
+) -> None:
+    """Take a decision back, as if it had never been made."""
+    from transcribe_pipeline.cli import voices
+
+    voices.undo(decision, owner=owner, relabel=relabel, as_json=as_json)
+
+
+@voices_app.command("log")
+def voices_log(owner: WhoseVoices = None, as_json: Json = False) -> None:
+    """Every decision, oldest first, undone ones too."""
+    from transcribe_pipeline.cli import voices
+
+    voices.log(owner=owner, as_json=as_json)
+
+
+@voices_app.command("relabel")
+def voices_relabel(owner: WhoseVoices = None, as_json: Json = False) -> None:
+    """Name the speakers of all affected files again, after --no-relabel or other thresholds."""
+    from transcribe_pipeline.cli import voices
+
+    voices.relabel(owner=owner, as_json=as_json)

@@ -11,13 +11,13 @@ from rich.text import Text
 from sqlalchemy import Engine
 
 from transcribe_pipeline import doctor
-from transcribe_pipeline.artifacts import Transcript
+from transcribe_pipeline.artifacts import SpeakerIdentities, Transcript
 from transcribe_pipeline.cli import output, transcript_view
 from transcribe_pipeline.cli.output import ExitCode, plain
 from transcribe_pipeline.errors import CATALOGUE, ErrorCode, PipelineError
 from transcribe_pipeline.export.formats import FORMATS, result_keys
 from transcribe_pipeline.export.script import Script
-from transcribe_pipeline.ledger import files, timings, transcripts
+from transcribe_pipeline.ledger import files, timings, transcripts, voices
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.ledger.models import Status
 from transcribe_pipeline.settings import Settings, load_settings
@@ -97,13 +97,19 @@ def show(name: str, *, owner: str | None, as_json: bool) -> None:
     _print_file(ledger, configured, file)
     if transcript:
         typer.echo()
-        transcript_view.print_transcript(transcript, paragraphs=_PREVIEW_PARAGRAPHS)
+        said = identities(ledger, file)
+        transcript_view.print_transcript(transcript, said, paragraphs=_PREVIEW_PARAGRAPHS)
         typer.echo()
-        transcript_view.print_speakers(transcript)
+        transcript_view.print_speakers(transcript, said)
 
 
 def current_transcript(ledger: Engine, file: FileView) -> Transcript | None:
     return transcripts.load(ledger, file.current_transcript_id) if file.current_transcript_id else None
+
+
+def identities(ledger: Engine, file: FileView) -> SpeakerIdentities:
+    """Who the speakers of the file's current transcript are, as the results name them."""
+    return voices.last_said(ledger, file.owner, file.current_transcript_id or "")
 
 
 def result_locations(configured: Settings, file: FileView) -> list[str]:
@@ -127,7 +133,8 @@ def _description(ledger: Engine, configured: Settings, file: FileView, transcrip
         "results": result_locations(configured, file),
         "timings": [asdict(timing) for timing in timings.of_file(ledger, file.id)],
         "versions": [version.model_dump() for version in transcripts.versions(ledger, file.partition_key)],
-        "transcript": transcript and transcript_view.summary(transcript, paragraphs=_PREVIEW_PARAGRAPHS),
+        "transcript": transcript
+        and transcript_view.summary(transcript, identities(ledger, file), paragraphs=_PREVIEW_PARAGRAPHS),
     }
 
 
@@ -165,8 +172,7 @@ def export(name: str, format_name: str, *, destination: Path | None, owner: str 
     transcript = current_transcript(ledger, file)
     if transcript is None:
         raise PipelineError(ErrorCode.ARTIFACT_MISSING, "this file has no transcript yet")
-    # Speakers keep their labels until the ledger knows names for them.
-    script = Script.of(transcript, file_name=file.file_name, names={})
+    script = Script.of(transcript, file_name=file.file_name, names=identities(ledger, file).names)
     content = FORMATS[format_name].render(script).encode()
     if destination:
         destination.write_bytes(content)

@@ -36,6 +36,9 @@ _CODE_OF_ERROR = {
     ErrorCode.CONFIGURATION: ExitCode.USAGE,
     ErrorCode.FILE_UNKNOWN: ExitCode.NOT_FOUND,
     ErrorCode.ARTIFACT_MISSING: ExitCode.NOT_FOUND,
+    ErrorCode.VOICE_UNKNOWN: ExitCode.NOT_FOUND,
+    ErrorCode.VOICE_REFUSED: ExitCode.USAGE,
+    ErrorCode.BAD_GOLDEN_SET: ExitCode.USAGE,
 }
 
 

@@ -50,10 +50,16 @@ def _print_finding(finding: Finding) -> None:
 
 def _warm(configured: Settings) -> None:
     """Load both models once. Raises MODEL_UNAVAILABLE."""
+    from transcribe_pipeline.options import resolve
     from transcribe_pipeline.resources.speech_models import SpeechModels
 
     models = SpeechModels(configured)
-    for name, load in (("recogniser", models.recogniser), ("diarizer", models.diarizer)):
+    asked = resolve(configured, [])
+    for name, load in (
+        ("recogniser", lambda: models.recogniser(asked).engine),
+        ("aligner", lambda: models.aligner(asked, "en")),
+        ("diarizer", lambda: models.diarizer(asked)),
+    ):
         output.note(f"Loading the {name} (the first time on a machine compiles for up to 45 s) ...")
         started = time.monotonic()
         load()

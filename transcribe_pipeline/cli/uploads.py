@@ -9,7 +9,6 @@ from pathlib import Path
 import typer
 from sqlalchemy import Engine
 
-from transcribe_pipeline.artifacts import ListedUpload
 from transcribe_pipeline.cli import output, watching
 from transcribe_pipeline.cli.files import open_ledger
 from transcribe_pipeline.cli.output import ExitCode, plain
@@ -63,22 +62,16 @@ def put(store: ObjectStore, ledger: Engine, configured: Settings, path: Path, ke
     if before and before.sha256 == _sha256(path):
         return Added(before, f"already there ({before.status}); the same content is not transcribed twice.")
     store.put_file(key, path)
-    files.register(ledger, [_listed(store, configured, key)], settle_seconds=0)
+    listed = store.find_upload(configured.uploads_prefix, key)  # its etag as the sensor's listing has it
+    if listed is None:
+        raise PipelineError(ErrorCode.SOURCE_GONE)
+    files.register(ledger, [listed], settle_seconds=0)
     file = _known(ledger, key)
     if file is None:
         raise PipelineError(ErrorCode.FILE_UNKNOWN, "its name cannot be stored in the ledger")
     if before is None:
         return Added(file, "added.")
     return Added(file, f"replaces what had this name; this is generation {file.generation}.")
-
-
-def _listed(store: ObjectStore, configured: Settings, key: str) -> ListedUpload:
-    """The object as the sensor sees it: what the ledger compares is the etag of the listing."""
-    for page in store.list_uploads(configured.uploads_prefix, after=key[:-1]):
-        for upload in page.uploads:
-            if upload.object_key == key:
-                return upload
-    raise PipelineError(ErrorCode.SOURCE_GONE)
 
 
 def _known(ledger: Engine, key: str) -> FileView | None:

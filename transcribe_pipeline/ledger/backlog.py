@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, Select, bindparam, func, or_, select, update
 
 from transcribe_pipeline.ledger.database import read, write
-from transcribe_pipeline.ledger.models import MediaFile, Status
+from transcribe_pipeline.ledger.models import Cause, MediaFile, Status
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class RunNeeded:
     object_key: str
     file_name: str
     size_bytes: int
+    cause: Cause = Cause.UPLOAD
 
 
 _COLUMNS = tuple(getattr(MediaFile, name) for name in RunNeeded.__dataclass_fields__)
@@ -38,8 +39,9 @@ def next_requests(engine: Engine, limit: int, *, now: datetime | None = None) ->
         .group_by(MediaFile.owner)
         .subquery()
     )
-    # A tick registers many files at one moment; among those the one written first is the oldest.
-    age = (MediaFile.seen_at, MediaFile.eligible_at, MediaFile.id)
+    # People who wait for a first transcript come before those who want a better one. A tick registers many files at one
+    # moment; among those the one written first is the oldest.
+    age = (MediaFile.cause == Cause.REPROCESS, MediaFile.seen_at, MediaFile.eligible_at, MediaFile.id)
     turn = func.row_number().over(partition_by=MediaFile.owner, order_by=age) + func.coalesce(busy.c.files, 0)
     statement = (
         select(*_COLUMNS)

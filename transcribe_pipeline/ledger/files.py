@@ -1,5 +1,6 @@
 """Which files there are: registering what the store lists, and looking files up for people."""
 
+import hashlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, and_, bindparam, or_, select, tuple_, update
 from sqlalchemy.orm import aliased
 
-from transcribe_pipeline.artifacts import ListedUpload
+from transcribe_pipeline.artifacts import ListedUpload, Sidecar
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger.database import read, upsert, write
-from transcribe_pipeline.ledger.models import MediaFile, Status
-from transcribe_pipeline.ledger.text import is_storable
+from transcribe_pipeline.ledger.models import Cause, MediaFile, Status
+from transcribe_pipeline.ledger.text import clean, is_storable
 
 _PAGE = 1_000
 """Keys per SELECT: well below SQLite's 32,766 variables."""
@@ -33,15 +34,21 @@ class Registered:
     """Partition keys of objects whose names no database can store: they are left out, the others go on."""
 
 
+_UNCLAIMED = and_(MediaFile.status.in_((Status.PENDING, Status.QUEUED)), MediaFile.attempts == 0)
+
+
 @dataclass(frozen=True)
 class _Known:
     id: str
     object_key: str
     etag: str
     size_bytes: int
+    sidecars: str
     generation: int
     untouched: bool
     """Its generation is PENDING and nobody has asked for it yet."""
+    unclaimed: bool
+    """No run has begun to work on its generation."""
 
 
 def register(
@@ -53,6 +60,9 @@ def register(
     generation: PENDING again, without lease, so a run that still works on the old content can write nothing more. As
     long as nobody has asked for the present generation, a change is taken for a file still being written and only
     noted. A file is left alone until it has been unmodified, or seen unchanged, for `settle_seconds`.
+
+    Sidecars that appear, change or vanish count as a change of content, except that it is only noted until a run has
+    begun: each run looks for them itself (`leases.record_sidecars`).
 
     10,000 unchanged objects cost ten SELECTs and no write (0.15 s on SQLite, 0.2 s on PostgreSQL, 2 cores).
     """
@@ -73,7 +83,23 @@ def _is_storable(upload: ListedUpload) -> bool:
 
 
 def _differs(file: _Known, upload: ListedUpload) -> bool:
+    return _has_new_bytes(file, upload) or _sidecars(upload, file.sidecars) != file.sidecars
+
+
+def _has_new_bytes(file: _Known, upload: ListedUpload) -> bool:
     return (file.etag, file.size_bytes) != (upload.etag, upload.size_bytes)
+
+
+def fingerprint(sidecars: Sequence[Sidecar]) -> str:
+    """What `media_file.sidecars` says of these files; empty for none."""
+    if not sidecars:
+        return ""
+    lines = sorted(f"{sidecar.object_key}\0{sidecar.etag}" for sidecar in sidecars)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _sidecars(upload: ListedUpload, known: str) -> str:
+    return known if upload.sidecars is None else fingerprint(upload.sidecars)
 
 
 def _known(connection: Connection, object_keys: Mapping[str, ListedUpload]) -> Iterator[_Known]:
@@ -82,8 +108,10 @@ def _known(connection: Connection, object_keys: Mapping[str, ListedUpload]) -> I
         MediaFile.object_key,
         MediaFile.etag,
         MediaFile.size_bytes,
+        MediaFile.sidecars,
         MediaFile.generation,
         and_(MediaFile.status == Status.PENDING, MediaFile.requested_at.is_(None)),
+        _UNCLAIMED,
     )
     keys = list(object_keys)
     for start in range(0, len(keys), _PAGE):
@@ -105,13 +133,26 @@ def _write(
         # (10,000 rows on PostgreSQL: 1.8 s, not 3.5 s).
         insert = upsert(connection, MediaFile).on_conflict_do_nothing().returning(MediaFile.id)
         connection.execute(insert, [_new_row(upload, settle, now) for upload in new])
-    for untouched, statement in ((True, _NOTE_CHANGE), (False, _NEXT_GENERATION)):
-        rows = [_changed_row(*pair, settle, now) for pair in changed if pair[0].untouched == untouched]
-        if rows:
-            connection.execute(statement, rows)
+    rows: dict[Any, list[dict[str, Any]]] = {_NOTE_CHANGE: [], _NOTE_SIDECARS: [], _NEXT_GENERATION: []}
+    for file, upload in changed:
+        if file.untouched:
+            statement = _NOTE_CHANGE
+        elif file.unclaimed and not _has_new_bytes(file, upload):
+            statement = _NOTE_SIDECARS
+        else:
+            statement = _NEXT_GENERATION
+        rows[statement].append(_changed_row(file, upload, settle, now))
+    for statement, values in rows.items():
+        if values:
+            connection.execute(statement, values)
 
 
-def _content(upload: ListedUpload, settle: timedelta, now: datetime) -> dict[str, Any]:
+def _content(upload: ListedUpload, known_sidecars: str, settle: timedelta, now: datetime) -> dict[str, Any]:
+    sidecars = _sidecars(upload, known_sidecars)
+    modified_at = upload.modified_at
+    if sidecars != known_sidecars:
+        # Sidecars that have vanished may come back: editors save by deleting and writing anew.
+        modified_at = max(modified_at, upload.sidecars_modified_at or now)
     return {
         "etag": upload.etag,
         "version": upload.version,
@@ -119,7 +160,8 @@ def _content(upload: ListedUpload, settle: timedelta, now: datetime) -> dict[str
         "modified_at": upload.modified_at,
         "seen_at": now,
         # A store whose clock is ahead must not hold a file back for ever: being seen unchanged counts as well.
-        "eligible_at": min(upload.modified_at, now) + settle,
+        "eligible_at": min(modified_at, now) + settle,
+        "sidecars": sidecars,
     }
 
 
@@ -128,6 +170,7 @@ _FRESH: dict[str, Any] = {
     "stage": None,
     "progress": 0.0,
     "attempts": 0,
+    "cause": Cause.UPLOAD,
     "sha256": None,
     "requested_at": None,
     "started_at": None,
@@ -152,15 +195,15 @@ def _new_row(upload: ListedUpload, settle: timedelta, now: datetime) -> dict[str
         "registered_at": now,
         "generation": 1,
     }
-    return identity | _content(upload, settle, now) | _FRESH
+    return identity | _content(upload, "", settle, now) | _FRESH
 
 
 def _changed_row(file: _Known, upload: ListedUpload, settle: timedelta, now: datetime) -> dict[str, Any]:
-    content = {f"new_{name}": value for name, value in _content(upload, settle, now).items()}
+    content = {f"new_{name}": value for name, value in _content(upload, file.sidecars, settle, now).items()}
     return {"known_id": file.id, "known_generation": file.generation, "known_etag": file.etag} | content
 
 
-_CONTENT_COLUMNS = ("etag", "version", "size_bytes", "modified_at", "seen_at", "eligible_at")
+_CONTENT_COLUMNS = ("etag", "version", "size_bytes", "modified_at", "seen_at", "eligible_at", "sidecars")
 _NOTE_CHANGE = (
     update(MediaFile)
     .where(
@@ -173,6 +216,16 @@ _NOTE_CHANGE = (
         MediaFile.requested_at.is_(None),
     )
     .values({name: bindparam(f"new_{name}") for name in _CONTENT_COLUMNS})
+)
+_NOTE_SIDECARS = (
+    update(MediaFile)
+    .where(
+        MediaFile.id == bindparam("known_id"),
+        MediaFile.generation == bindparam("known_generation"),
+        MediaFile.etag == bindparam("known_etag"),
+        _UNCLAIMED,
+    )
+    .values({name: bindparam(f"new_{name}") for name in ("sidecars", "eligible_at")})
 )
 _NEXT_GENERATION = (
     update(MediaFile)
@@ -187,6 +240,51 @@ _NEXT_GENERATION = (
         | {"generation": MediaFile.generation + 1}
     )
 )
+
+
+# --- once more ------------------------------------------------------------------------------------------------------
+
+
+def request_again(
+    engine: Engine,
+    partition_keys: Sequence[str],
+    options: Mapping[str, Any],
+    *,
+    clear: bool = False,
+    now: datetime | None = None,
+) -> list[str]:
+    """Have the same content of these files processed again, as a new generation that the next tick requests.
+
+    `options` are laid over what was requested before for each file (with `clear`, in place of it), for this and all
+    later generations; None takes one back. A run at work is superseded, as by new content. What nobody has begun yet
+    keeps its generation. Returns the partition keys that there are; unknown ones are left out.
+    """
+    now = now or datetime.now(UTC)
+    known = select(
+        MediaFile.id,
+        MediaFile.partition_key,
+        MediaFile.requested_options,
+        and_(MediaFile.status == Status.PENDING, MediaFile.requested_at.is_(None)).label("untouched"),
+    ).with_for_update()
+
+    def work(connection: Connection) -> list[str]:
+        found = []
+        for start in range(0, len(partition_keys), _PAGE):
+            page = partition_keys[start : start + _PAGE]
+            for file in connection.execute(known.where(MediaFile.partition_key.in_(page))).all():
+                before = {} if clear else file.requested_options
+                wished = {name: value for name, value in (before | dict(options)).items() if value is not None}
+                again = {} if file.untouched else _AGAIN
+                values = again | {"requested_options": clean(wished), "cause": Cause.REPROCESS, "eligible_at": now}
+                connection.execute(update(MediaFile).where(MediaFile.id == file.id).values(values))
+                found.append(file.partition_key)
+        return found
+
+    return write(engine, work)
+
+
+_AGAIN = {name: value for name, value in _FRESH.items() if name != "sha256"} | {"generation": MediaFile.generation + 1}
+"""The bytes are the same, so their SHA-256 stays known."""
 
 
 # --- for people -----------------------------------------------------------------------------------------------------
@@ -216,6 +314,8 @@ class FileView:
     error_text: str | None
     degraded: list[str]
     current_transcript_id: str | None
+    sidecars: str
+    requested_options: dict[str, Any]
 
 
 def find(engine: Engine, name: str, *, owner: str | None = None) -> list[FileView]:

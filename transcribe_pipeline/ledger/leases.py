@@ -42,8 +42,17 @@ class Claim:
     """Runs that have claimed this generation, this one included."""
     transcribed_sha256: str | None
     """Of the bytes that the current transcript was made from: equal bytes need not be transcribed again."""
+    sidecars: str
+    """Fingerprint of what lies beside the file; as of the last look at it."""
+    transcribed_sidecars: str | None
+    """What the current transcript was made with."""
+    requested_options: dict[str, Any]
     run_id: str
     lease_seconds: float
+    stage: str | None = None
+    """Where the work last was: where an earlier run ended, if this one has just begun."""
+    degraded: tuple[str, ...] = ()
+    """Stages that have failed without costing the transcript."""
 
 
 def fence(claim: Claim) -> ColumnElement[bool]:
@@ -133,7 +142,8 @@ def _take(
     if connection.execute(statement).rowcount == 0:
         return str(file.lease_owner)
     row = connection.execute(_CLAIMED.where(MediaFile.id == file.id)).one()
-    return Claim(**row._asdict(), run_id=run_id, lease_seconds=lease_seconds)
+    values = row._asdict() | {"degraded": tuple(row.degraded)}
+    return Claim(**values, run_id=run_id, lease_seconds=lease_seconds)
 
 
 _CLAIMED = select(
@@ -149,7 +159,12 @@ _CLAIMED = select(
     MediaFile.modified_at,
     MediaFile.sha256,
     MediaFile.attempts,
+    MediaFile.stage,
+    MediaFile.degraded,
+    MediaFile.sidecars,
+    MediaFile.requested_options,
     TranscriptVersion.source_sha256.label("transcribed_sha256"),
+    TranscriptVersion.sidecars.label("transcribed_sidecars"),
 ).outerjoin(TranscriptVersion, TranscriptVersion.id == MediaFile.current_transcript_id)
 
 
@@ -172,6 +187,25 @@ def record_sha256(engine: Engine, claim: Claim, sha256: str) -> None:
     _update(engine, claim, {"sha256": sha256})
 
 
+def record_sidecars(engine: Engine, claim: Claim, fingerprint: str) -> None:
+    """Note what a run has found beside the file, so that a listing does not take it for news. Raises LEASE_LOST."""
+    _update(engine, claim, {"sidecars": fingerprint})
+
+
+def note_degraded(engine: Engine, claim: Claim, stage: str, *, degraded: bool) -> None:
+    """Note that a stage has failed without costing the transcript, or that it has now succeeded. Raises LEASE_LOST."""
+
+    def work(connection: Connection) -> None:
+        stages = connection.execute(select(MediaFile.degraded).where(fence(claim)).with_for_update()).scalar()
+        if stages is None:
+            raise lost(claim)
+        others = [name for name in stages if name != stage]
+        values = {"degraded": [*others, stage] if degraded else others}
+        connection.execute(update(MediaFile).where(fence(claim)).values(values))
+
+    write(engine, work)
+
+
 def check(engine: Engine, claim: Claim) -> None:
     """Raises LEASE_LOST if the claim is no longer good. Only a hint: a write asks again, in its own transaction."""
     if read(engine, lambda connection: connection.execute(select(true()).where(fence(claim))).first()) is None:
@@ -190,7 +224,12 @@ _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
 def complete(engine: Engine, claim: Claim, *, degraded: Sequence[str] = ()) -> None:
-    """The file is done; `degraded` names the stages that failed without costing the transcript. Raises LEASE_LOST."""
+    """The file is done; `degraded` names stages that failed without costing the transcript, beside those noted before.
+
+    Raises LEASE_LOST.
+    """
+    noted = read(engine, lambda connection: connection.execute(select(MediaFile.degraded).where(fence(claim))).scalar())
+    degraded = list(dict.fromkeys([*(noted or ()), *degraded]))
     values = _NO_LEASE | {
         "status": Status.COMPLETED,
         "progress": 1.0,
@@ -198,9 +237,9 @@ def complete(engine: Engine, claim: Claim, *, degraded: Sequence[str] = ()) -> N
         "finished_at": datetime.now(UTC),
         "error_code": None,
         "error_text": None,
-        "degraded": list(degraded),
+        "degraded": degraded,
     }
-    _end(engine, claim, values, (EventKind.COMPLETED, {"degraded": list(degraded)}))
+    _end(engine, claim, values, (EventKind.COMPLETED, {"degraded": degraded}))
 
 
 def fail(engine: Engine, claim: Claim, error: PipelineError, *, final: bool) -> None:

@@ -37,6 +37,15 @@ class Status(StrEnum):
     ERROR = "error"
 
 
+class Cause(StrEnum):
+    """Why a generation is to be processed."""
+
+    UPLOAD = "upload"
+    """Its content, or what lies beside it, is new."""
+    REPROCESS = "reprocess"
+    """Somebody wants the same content processed again."""
+
+
 class EventKind(StrEnum):
     TRANSCRIBED = "transcribed"
     """Another transcript version has become current."""
@@ -47,6 +56,13 @@ class EventKind(StrEnum):
 class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+
+
+class DecisionKind(StrEnum):
+    CONFIRM = "confirm"
+    RENAME = "rename"
+    MERGE = "merge"
+    UNDO = "undo"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -89,8 +105,10 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON,
         list[Any]: JSON,
         Status: _by_value(Status),
+        Cause: _by_value(Cause),
         EventKind: _by_value(EventKind),
         Outcome: _by_value(Outcome),
+        DecisionKind: _by_value(DecisionKind),
     }
 
 
@@ -126,6 +144,7 @@ class MediaFile(Base):
     eligible_at: Mapped[datetime]
     """Not to be read before: the file may still be being written."""
     generation: Mapped[int]
+    cause: Mapped[Cause] = mapped_column(server_default=Cause.UPLOAD.value)
     sha256: Mapped[str | None] = mapped_column(_Hash)
     """Of this generation's bytes, once a run has read them."""
     sidecars: Mapped[str] = mapped_column(_Hash, server_default="")
@@ -274,3 +293,46 @@ class OutboxEvent(Base):
     payload: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     delivered_at: Mapped[datetime | None] = mapped_column(index=True)
+
+
+class VoiceDecision(Base):
+    """What a person decided about the voices of one owner. Only ever appended to: profiles are derived from it.
+
+    No foreign keys to transcripts: a decision stays in the log when its recording is deleted, and the voice sample it
+    pointed to is gone with the recording.
+    """
+
+    __tablename__ = "voice_decision"
+    __table_args__ = (UniqueConstraint("owner", "number"),)
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    owner: Mapped[str] = mapped_column(Text)
+    number: Mapped[int]
+    """1, 2, 3, ... for each owner: the order in which decisions take effect."""
+    kind: Mapped[DecisionKind]
+    decided_at: Mapped[datetime]
+    profile_id: Mapped[str | None] = mapped_column(_Id)
+    """The profile that is confirmed, renamed or merged into; None for an undo."""
+    name: Mapped[str | None] = mapped_column(Text)
+    """Of that profile, by this decision."""
+    transcript_id: Mapped[str | None] = mapped_column(_Id)
+    """confirm: whose speaker `label` is the sample."""
+    label: Mapped[str | None] = mapped_column(Text)
+    merged_id: Mapped[str | None] = mapped_column(_Id)
+    """merge: the profile that becomes part of `profile_id`."""
+    undoes: Mapped[int | None]
+    """undo: number of the decision that no longer counts."""
+
+
+class SpeakerIdentity(Base):
+    """Who a speaker of a transcript was last said to be: what people see until it is derived again."""
+
+    __tablename__ = "speaker_identity"
+
+    transcript_id: Mapped[str] = mapped_column(ForeignKey("transcript.id"), primary_key=True)
+    label: Mapped[str] = mapped_column(Text, primary_key=True)
+    band: Mapped[str] = mapped_column(String(16))
+    profile_id: Mapped[str | None] = mapped_column(_Id)
+    name: Mapped[str | None] = mapped_column(Text)
+    similarity: Mapped[float | None]
+    margin: Mapped[float | None]

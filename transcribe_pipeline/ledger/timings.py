@@ -1,6 +1,6 @@
 """How long each stage of each run took. Written by the run itself, read by people and reports."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import Engine, select
@@ -13,12 +13,16 @@ from transcribe_pipeline.ledger.models import Outcome, StageTiming
 
 @dataclass(frozen=True)
 class Timing:
+    """Fields are columns of `models.StageTiming`."""
+
     run_id: str
     generation: int
     stage: str
     started_at: datetime
     finished_at: datetime
     seconds: float
+    cpu_seconds: float | None
+    gpu_seconds: float | None
     outcome: Outcome
     error_code: str | None
 
@@ -30,9 +34,13 @@ def record(
     *,
     started_at: datetime,
     finished_at: datetime,
+    cpu_seconds: float | None = None,
+    gpu_seconds: float | None = None,
     error_code: ErrorCode | None = None,
 ) -> None:
     """Keep one stage's timing; a stage repeated within its run replaces its earlier one.
+
+    CPU and GPU seconds are None where they were not measured or no GPU was used; see `speech.hardware.Meter`.
 
     Not fenced, alone among a run's writes: the row belongs to the run, not to the file's state, and a run that has
     just lost its lease should still leave word of what it did.
@@ -42,6 +50,8 @@ def record(
         "started_at": started_at,
         "finished_at": finished_at,
         "seconds": (finished_at - started_at).total_seconds(),
+        "cpu_seconds": cpu_seconds,
+        "gpu_seconds": gpu_seconds,
         "outcome": Outcome.FAILED if error_code else Outcome.SUCCEEDED,
         "error_code": error_code,
     }
@@ -59,16 +69,7 @@ def record(
 def of_file(engine: Engine, media_file_id: str) -> list[Timing]:
     """Every recorded stage of a file, all runs and generations, in order of time."""
     statement = (
-        select(
-            StageTiming.run_id,
-            StageTiming.generation,
-            StageTiming.stage,
-            StageTiming.started_at,
-            StageTiming.finished_at,
-            StageTiming.seconds,
-            StageTiming.outcome,
-            StageTiming.error_code,
-        )
+        select(*(getattr(StageTiming, field.name) for field in fields(Timing)))
         .where(StageTiming.media_file_id == media_file_id)
         .order_by(StageTiming.started_at, StageTiming.finished_at)
     )

@@ -1,13 +1,15 @@
-"""One audio track of a recording as 16 kHz mono FLAC, in one streaming pass of bounded memory.
+"""One audio track of a recording as 16 kHz mono FLAC, or each of its channels, in a streaming pass of bounded memory.
 
-ffmpeg decodes and resamples the chosen track alone; its samples pass through here, where the channels become one,
-levels are measured and the length is bounded, into libsndfile's encoder. All times then count from the media's zero.
+ffmpeg decodes and resamples the chosen track alone; its samples pass through here, where the channels become one (or
+files of their own), levels are measured and the length is bounded, into libsndfile's encoder. All times then count from
+the media's zero.
 """
 
 import hashlib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,6 +30,13 @@ _CANCELLED_POWER = 10 ** (-9 / 10)
 
 # Two channels of the same sound differ by rounding; then the left one is taken.
 _LOUDER = 1.01
+
+MAX_CHANNELS = 8
+"""More channels than this are microphones in a room or a music production, not a speaker each."""
+
+# Squared correlation from which two channels are one sound (20 dB above what differs): a call recorded as "stereo" is
+# often the same mono signal twice, through lossy codecs and at other levels.
+_SAME_SOUND = 0.99
 
 # Decoded and declared length differ by a codec's padding (0.1 s) even in sound files.
 _LENGTH_TOLERANCE_SECONDS = 0.5
@@ -94,6 +103,16 @@ class DecodedAudio:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class DecodedChannel:
+    """The fields of `artifacts.AudioChannel` except its place in the object store, and where it lies now."""
+
+    label: str
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
 def ignore_progress(fraction: float) -> None:
     """The default listener."""
 
@@ -119,15 +138,14 @@ def decode_audio(
     offset = max(track.start_seconds - media.start_seconds, 0.0)
     declared = _declared_seconds(media, track, offset)
     _refuse_too_long(declared, max_seconds)
-    job = _Job(source, media, track, destination, max_seconds, declared, on_progress)
+    job = _Job(source, media, track, max_seconds, declared, on_progress)
     try:
         downmix: Downmix = "mono" if _channels(track) == 1 else "mix"
-        levels, output = job.run(downmix)
+        levels, output = _write_mono(job, destination, downmix)
         if levels.cancelled:
             downmix = "right" if levels.right > _LOUDER * levels.left else "left"
-            levels, output = job.run(downmix)
-        if levels.samples == 0:
-            raise PipelineError(ErrorCode.CORRUPT_MEDIA, "not a single second can be decoded")
+            levels, output = _write_mono(job, destination, downmix)
+        _refuse_nothing(levels.samples)
         on_progress(1.0)
         return DecodedAudio(
             size_bytes=destination.stat().st_size,
@@ -145,6 +163,44 @@ def decode_audio(
         )
     except BaseException:
         destination.unlink(missing_ok=True)
+        raise
+
+
+def decode_channels(
+    source: Path,
+    media: MediaProbe,
+    folder: Path,
+    *,
+    max_seconds: float,
+    preferred_language: str | None = None,
+    on_progress: Callable[[float], None] = ignore_progress,
+) -> list[DecodedChannel]:
+    """Write each channel of the track that `decode_audio` chooses to `folder`: same zero and length as that writes it.
+
+    Channels that carry the same sound are one: the first of them stays. Labels are 'left' and 'right' for stereo, else
+    'channel 1' and so on. Whatever fails, no file stays behind.
+
+    Raises PipelineError: BAD_OPTIONS (more than `MAX_CHANNELS`), and what `decode_audio` raises.
+    """
+    track, _ = choose_track(media, preferred_language)
+    count = _channels(track)
+    if count > MAX_CHANNELS:
+        raise PipelineError(ErrorCode.BAD_OPTIONS, f"{count} channels; at most {MAX_CHANNELS} can be speakers")
+    declared = _declared_seconds(media, track, max(track.start_seconds - media.start_seconds, 0.0))
+    _refuse_too_long(declared, max_seconds)
+    paths = [folder / f"channel_{number}.flac" for number in range(1, count + 1)]
+    try:
+        likeness = _write_channels(_Job(source, media, track, max_seconds, declared, on_progress), paths)
+        _refuse_nothing(likeness.samples)
+        kept = likeness.distinct()
+        for number in set(range(count)) - set(kept):
+            paths[number].unlink()
+        on_progress(1.0)
+        labels = ["left", "right"] if count == 2 else [f"channel {number}" for number in range(1, count + 1)]
+        return [DecodedChannel(labels[n], paths[n], paths[n].stat().st_size, _sha256(paths[n])) for n in kept]
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
         raise
 
 
@@ -203,56 +259,118 @@ class _Levels:
 
 
 @dataclass
+class _Likeness:
+    """Which channels are the same sound: running products of all pairs, in bounded memory."""
+
+    samples: int
+    products: NDArray[np.float64]
+    """Shape (channels, channels)."""
+
+    def add(self, channels: NDArray[np.float32]) -> None:
+        self.samples += len(channels)
+        self.products += channels.T @ channels
+
+    def distinct(self) -> list[int]:
+        """The first channel of each sound; silence is a sound of its own."""
+        power = self.products.diagonal()
+        kept: list[int] = []
+        for channel in range(len(power)):
+            if not any(
+                self.products[channel, other] ** 2 >= _SAME_SOUND * power[channel] * power[other]
+                and (power[channel] > 0) == (power[other] > 0)
+                for other in kept
+            ):
+                kept.append(channel)
+        return kept
+
+
+def _write_mono(job: "_Job", destination: Path, downmix: Downmix) -> tuple[_Levels, ToolOutput]:
+    """The whole track as one channel; returns what was measured, and what ffmpeg said."""
+    levels = _Levels()
+
+    def take(channels: NDArray[np.float32]) -> None:
+        mono = _to_mono(channels, downmix)
+        levels.add(channels, mono)
+        flac.write(mono)
+
+    with _disk_errors(), _open_flac(destination) as flac:
+        # ebur128 logs every 100 ms unless told to log only when verbose.
+        filters = (_channel_filter(job.track), "ebur128=framelog=verbose")
+        output = job.run(filters, _streamed_channels(job.track), take)
+    return levels, output
+
+
+def _write_channels(job: "_Job", paths: list[Path]) -> _Likeness:
+    """The whole track, a file for each channel."""
+    count = len(paths)
+    likeness = _Likeness(0, np.zeros((count, count)))
+    with ExitStack() as stack:
+        stack.enter_context(_disk_errors())
+        flacs = [stack.enter_context(_open_flac(path)) for path in paths]
+
+        def take(channels: NDArray[np.float32]) -> None:
+            likeness.add(channels)
+            for number, flac in enumerate(flacs):
+                flac.write(channels[:, number])
+
+        # pan: the count stays what it was announced to be, even where a damaged stream changes it.
+        same = "|".join(f"c{channel}=c{channel}" for channel in range(count))
+        job.run((f"pan={count}c|{same}", "aformat=sample_fmts=flt"), count, take)
+    return likeness
+
+
+def _open_flac(path: Path) -> soundfile.SoundFile:
+    return soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC")
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """The file was open and samples cannot be wrong, so the system refused the bytes; libsndfile hides errno."""
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        raise PipelineError(ErrorCode.DISK_FULL) from error
+
+
+@dataclass
 class _Job:
-    """One track on its way to FLAC; run again only where mixing turned out to cancel it."""
+    """One track on its way through ffmpeg; run again only where mixing turned out to cancel it."""
 
     source: Path
     media: MediaProbe
     track: Stream
-    destination: Path
     max_seconds: float
     declared: float | None
     on_progress: Callable[[float], None]
     done: float = 0.0
 
-    def run(self, downmix: Downmix) -> tuple[_Levels, ToolOutput]:
-        """Decode the whole track; returns what was measured, and what ffmpeg said."""
-        levels = _Levels()
-        flac = soundfile.SoundFile(self.destination, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC")
+    def run(self, filters: Sequence[str], channels: int, take: Callable[[NDArray[np.float32]], None]) -> ToolOutput:
+        """Decode the whole track; `take` gets its samples as (frames, channels). Returns what ffmpeg said."""
+        samples = 0
 
-        def take(channels: NDArray[np.float32]) -> None:
-            mono = _to_mono(channels, downmix)
-            levels.add(channels, mono)
-            flac.write(mono)
-            self._advance(levels.samples / SAMPLE_RATE)
+        def count(frames: NDArray[np.float32]) -> None:
+            nonlocal samples
+            take(frames)
+            samples += len(frames)
+            self._advance(samples / SAMPLE_RATE)
 
-        try:
-            with flac:
-                output = run_tool(
-                    self._command(),
-                    folder=self.source.parent,
-                    seconds=self._patience_seconds(),
-                    on_stdout=_Frames(_streamed_channels(self.track), take).feed,
-                )
-        except soundfile.LibsndfileError as error:
-            # The file was open and samples cannot be wrong, so the system refused the bytes; libsndfile hides errno.
-            raise PipelineError(ErrorCode.DISK_FULL) from error
-        return levels, output
+        return run_tool(
+            self._command(filters),
+            folder=self.source.parent,
+            seconds=self._patience_seconds(),
+            on_stdout=_Frames(channels, count).feed,
+        )
 
-    def _command(self) -> list[str]:
-        filters = [
-            # first_pts: a late start becomes silence; async: so do gaps, and overlaps are cut.
-            # rematrix_maxval: six channels of full scale must not clip as one.
-            f"aresample={SAMPLE_RATE}:rematrix_maxval=1" + (":async=1:first_pts=0" if self._is_timed() else ""),
-            _channel_filter(self.track),
-            # Logs every 100 ms unless told to log only when verbose.
-            "ebur128=framelog=verbose",
-        ]
+    def _command(self, filters: Sequence[str]) -> list[str]:
+        # first_pts: a late start becomes silence; async: so do gaps, and overlaps are cut.
+        # rematrix_maxval: six channels of full scale must not clip as one.
+        resample = f"aresample={SAMPLE_RATE}:rematrix_maxval=1" + (":async=1:first_pts=0" if self._is_timed() else "")
         opened = ["-hide_banner", "-nostdin", "-nostats", "-v", "level+info", "-threads", "1", *OPEN_SAFELY]
         # A shift of a microsecond: without any, ffmpeg moves the zero of MPEG streams to the chosen track's start.
         opened += ["-itsoffset", "0.000001"]
         chosen = ["-i", f"file:{constant_name(self.source)}", "-map", f"0:{self.track.index}", "-vn", "-sn", "-dn"]
-        return ["ffmpeg", *opened, *chosen, "-af", ",".join(filters), "-f", "f32le", "-c:a", "pcm_f32le", "pipe:1"]
+        written = ["-f", "f32le", "-c:a", "pcm_f32le", "pipe:1"]
+        return ["ffmpeg", *opened, *chosen, "-af", ",".join([resample, *filters]), *written]
 
     def _is_timed(self) -> bool:
         return self.media.container in _TIMED_CONTAINERS
@@ -328,6 +446,11 @@ def _declared_seconds(media: MediaProbe, track: Stream, offset: float) -> float 
 def _refuse_too_long(declared: float | None, max_seconds: float) -> None:
     if declared is not None and declared > max_seconds:
         raise _too_long(_hours(declared), max_seconds)
+
+
+def _refuse_nothing(samples: int) -> None:
+    if samples == 0:
+        raise PipelineError(ErrorCode.CORRUPT_MEDIA, "not a single second can be decoded")
 
 
 def _too_long(length: str, max_seconds: float) -> PipelineError:

@@ -1,6 +1,7 @@
 """What flows between assets, kept beside the audio: one zstd-compressed JSON per stage, content and generation.
 
     <prefix>/<partition key>/<content>/g<generation>/<stage>.json.zst
+    <prefix>/<partition key>/<content>/partial/<stage>/...                what an unfinished stage need not do again
 
 `content` is the start of the SHA-256 of the upload, so a generation inherits what earlier ones made of the same bytes:
 a re-upload of identical bytes, or a recovery that redoes one stage, finds the rest. A generation writes only into its
@@ -56,15 +57,22 @@ class ArtifactStore:
 
     def key(self, partition_key: str, version: FileVersion, name: str) -> str:
         """Where generation `version.generation` writes its artifact `name`."""
-        return f"{self._folder(partition_key, version.content)}/g{version.generation:04d}/{name}{_SUFFIX}"
+        return self.object_key(partition_key, version, f"{name}{_SUFFIX}")
+
+    def object_key(self, partition_key: str, version: FileVersion, file_name: str) -> str:
+        """Where that generation writes a file that is no artifact, such as audio that an artifact points at."""
+        return f"{self._folder(partition_key, version.content)}/g{version.generation:04d}/{file_name}"
 
     def save(self, partition_key: str, version: FileVersion, name: str, artifact: BaseModel) -> tuple[str, int]:
         """Write the artifact into its generation's folder; returns its key and its compressed size in bytes."""
         key = self.key(partition_key, version, name)
+        return key, self._write(key, artifact)
+
+    def _write(self, key: str, artifact: BaseModel) -> int:
         compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True)
         data = compressor.compress(artifact.model_dump_json().encode())
         self.store.put_bytes(key, data)
-        return key, len(data)
+        return len(data)
 
     def load(self, partition_key: str, version: FileVersion, name: str, model: type[Model]) -> Model:
         """The artifact of the highest generation up to `version.generation` that has it for this content.
@@ -91,6 +99,24 @@ class ArtifactStore:
         ]
         inherited = [pair for pair in found if pair[0] <= version.generation]
         return max(inherited)[1] if inherited else None
+
+    def save_partial(self, partition_key: str, content: str, stage: str, name: str, artifact: BaseModel) -> None:
+        """Keep part of a stage's work, for whichever run goes on with it; `discard_partial` ends that."""
+        self._write(f"{self._partial(partition_key, content, stage)}/{name}{_SUFFIX}", artifact)
+
+    def load_partial(self, partition_key: str, content: str, stage: str, name: str, model: type[Model]) -> Model | None:
+        """The part of that name, or None; a damaged one is as good as none."""
+        try:
+            data = self.store.get_bytes(f"{self._partial(partition_key, content, stage)}/{name}{_SUFFIX}")
+            return model.model_validate_json(_decompress(data))
+        except (FileNotFoundError, zstandard.ZstdError, ValidationError):
+            return None
+
+    def discard_partial(self, partition_key: str, content: str, stage: str) -> None:
+        self.store.delete_prefix(self._partial(partition_key, content, stage))
+
+    def _partial(self, partition_key: str, content: str, stage: str) -> str:
+        return f"{self._folder(partition_key, content)}/partial/{stage}"
 
     def _folder(self, partition_key: str, content: str) -> str:
         return f"{self._prefix}/{partition_key}/{content}"
@@ -122,6 +148,7 @@ class ArtifactIOManager(dg.IOManager):
         version = self._version_of(context)
         self._before_write(context)
         key, size_bytes = self._artifacts.save(context.asset_partition_key, version, _name(context), obj)
+        self._artifacts.discard_partial(context.asset_partition_key, version.content, _name(context))
         context.add_output_metadata(
             {
                 "dagster/uri": self._artifacts.store.url(key),

@@ -1,6 +1,7 @@
 """The object store: a folder, S3, Google or Azure behind one class, with conditional reads and errors from our list.
 
-What belongs here: moving bytes, and the rule which objects are uploads. What does not: what the bytes mean.
+What belongs here: moving bytes, and the rule which objects are uploads. What does not: what the bytes mean, and which
+sidecar belongs to which upload (`sidecars`).
 
 Credentials, region and endpoint are obstore's own variables (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
 `AWS_REGION`, `AWS_ENDPOINT_URL`); other endpoints than Amazon's are addressed path-style.
@@ -12,7 +13,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,16 +36,17 @@ from obstore.store import LocalStore
 from obstore.store import ObjectStore as ObstoreStore
 from obstore.store import from_url as obstore_from_url
 
-from transcribe_pipeline.artifacts import ListedUpload
+from transcribe_pipeline.artifacts import ListedUpload, Sidecar
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.partitions import partition_key
+from transcribe_pipeline.resources import sidecars
 from transcribe_pipeline.resources.listing import Entry, is_parsable, list_folder, list_obstore, list_s3
 
 if TYPE_CHECKING:
-    from obstore import Bytes, ObjectMeta
+    from obstore import Bytes, GetOptions, ObjectMeta
     from obstore.store import ClientConfig, RetryConfig
 
-_UPLOADS_PER_PAGE = 1_000
+_ENTRIES_PER_PAGE = 1_000
 _RANGE_BYTES = 16 * 1024**2
 """Of one conditional read. A recording is read range by range, since obstore's stream of a local file never ends, and
 eats all memory, if the file is truncated while it is read (0.12.1); and so every range has retries of its own."""
@@ -70,13 +72,17 @@ _CLOUD_SCHEMES = {"s3", "gs", "az"}
 
 @dataclass(frozen=True)
 class UploadPage:
-    """Part of a listing, in key order. To resume after it: `after=page.uploads[-1].object_key`."""
+    """Part of a listing, in key order."""
 
     uploads: list[ListedUpload]
     misplaced: int
     """Files directly under the prefix: without a folder they have no owner."""
     refused: int
     """Links, special files, and names that cannot be read back (control characters, invalid UTF-8, empty parts)."""
+    orphans: int = 0
+    """Sidecars that belong to no recording."""
+    resume_after: str | None = None
+    """To go on after this page: `after=page.resume_after`. None after the last one."""
 
 
 @dataclass(frozen=True)
@@ -114,25 +120,44 @@ class ObjectStore:
     def list_uploads(self, prefix: str, *, after: str | None = None) -> Iterator[UploadPage]:
         """What lies in `<prefix>/<owner>/...`, in pages of 1,000 in key order, from the first key greater than `after`.
 
-        Hidden files (any part of the key beginning with '.') are left out. The last page may hold no uploads.
+        Hidden files (any part of the key beginning with '.') are left out, sidecars are told with their recordings. The
+        last page may hold no uploads.
         """
-        uploads: list[ListedUpload] = []
-        misplaced = refused = 0
-        for entry in self._list(prefix, after):
-            parts = entry.key.removeprefix(f"{prefix}/").split("/")
-            if any(part.startswith(".") for part in parts):
-                continue
-            if not entry.readable:
-                refused += 1
-            elif len(parts) == 1:
-                misplaced += 1
-            else:
-                uploads.append(_upload(entry, owner=parts[0], file_name=parts[-1]))
-            if len(uploads) == _UPLOADS_PER_PAGE:
-                yield UploadPage(uploads, misplaced, refused)
-                uploads, misplaced, refused = [], 0, 0
-        if uploads or misplaced or refused:
-            yield UploadPage(uploads, misplaced, refused)
+        counts = _Counts()
+        entries = sidecars.place(_candidates(self._list(prefix, after), prefix, counts), after)
+        while batch := list(islice(entries, _ENTRIES_PER_PAGE)):
+            uploads = [_upload(placed, prefix) for placed in batch if placed.role == "recording"]
+            orphans = sum(placed.role == "orphan" for placed in batch)
+            # Where no place is safe (thousands of files in the range of one recording), going on counts for more.
+            safe = next((placed for placed in reversed(batch) if placed.is_safe), batch[-1])
+            yield UploadPage(uploads, *counts.taken(), orphans, safe.entry.key)
+        if any(left_out := counts.taken()):
+            yield UploadPage([], *left_out)
+
+    def find_upload(self, prefix: str, key: str) -> ListedUpload | None:
+        """One upload as `list_uploads` gives it, sidecars included; None if there is none of that key.
+
+        Costs a listing of the keys that begin almost like this one's stem.
+        """
+        after = sidecars.before_range(key)
+        for placed in sidecars.place(_candidates(self._list(prefix, after), prefix, _Counts()), after):
+            if placed.entry.key == key and placed.role == "recording":
+                return _upload(placed, prefix)
+            if placed.entry.key > key:
+                break
+        return None
+
+    def read_sidecar(self, sidecar: Sidecar, *, max_bytes: int) -> bytes:
+        """Exactly the content that was listed; of a larger one, the first `max_bytes` + 1.
+
+        :raises PipelineError: SOURCE_GONE, SOURCE_CHANGED.
+        """
+        with self._source_errors():
+            size = obstore.head(self._store, sidecar.object_key)["size"]
+            options: GetOptions = {"if_match": sidecar.etag}
+            if size > max_bytes:
+                options["range"] = (0, max_bytes + 1)
+            return obstore.get(self._store, sidecar.object_key, options=options).bytes().to_bytes()
 
     def fetch(
         self,
@@ -373,15 +398,46 @@ def _require_folder(prefix: str) -> None:
         raise ValueError(f"not a folder in the store: {prefix!r}")
 
 
-def _upload(entry: Entry, *, owner: str, file_name: str) -> ListedUpload:
+@dataclass
+class _Counts:
+    """What a listing leaves out."""
+
+    misplaced: int = 0
+    refused: int = 0
+
+    def taken(self) -> tuple[int, int]:
+        """Misplaced and refused entries since this was last asked."""
+        counts = self.misplaced, self.refused
+        self.misplaced = self.refused = 0
+        return counts
+
+
+def _candidates(entries: Iterable[Entry], prefix: str, counts: _Counts) -> Iterator[Entry]:
+    for entry in entries:
+        parts = entry.key.removeprefix(f"{prefix}/").split("/")
+        if any(part.startswith(".") for part in parts):
+            continue
+        if not entry.readable:
+            counts.refused += 1
+        elif len(parts) == 1:
+            counts.misplaced += 1
+        else:
+            yield entry
+
+
+def _upload(placed: sidecars.Placed, prefix: str) -> ListedUpload:
+    entry, beside = placed.entry, placed.sidecars
+    owner, _, path = entry.key.removeprefix(f"{prefix}/").partition("/")
     return ListedUpload(
         object_key=entry.key,
         owner=owner,
-        file_name=file_name,
+        file_name=path.rpartition("/")[2],
         partition_key=partition_key(entry.key),
         etag=entry.etag,
         size_bytes=entry.size_bytes,
         modified_at=entry.modified_at,
+        sidecars=beside and tuple(Sidecar(object_key=each.key, etag=each.etag) for each in beside),
+        sidecars_modified_at=max(each.modified_at for each in beside) if beside else None,
     )
 
 

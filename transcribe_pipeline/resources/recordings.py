@@ -4,12 +4,13 @@ A copy lies alone, under one constant name, in a private folder of this process'
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from transcribe_pipeline.artifacts import Audio
+from transcribe_pipeline.artifacts import Audio, AudioChannel, Sidecar
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.resources.object_store import Fetched, ObjectStore, ObjectStoreResource
 from transcribe_pipeline.scratch import Scratch, open_scratch
@@ -41,6 +42,18 @@ class Recordings:
 
         return self._scratch.cached(_original(object_key, etag), fetch)
 
+    def sidecar(self, sidecar: Sidecar, *, max_bytes: int) -> bytes:
+        """What lies beside a recording. Raises as `ObjectStore.fetch` does, TOO_LARGE above `max_bytes`."""
+        key = _original(sidecar.object_key, sidecar.etag)
+
+        def fetch(path: Path) -> Fetched:
+            return self._store.fetch(sidecar.object_key, sidecar.etag, path, max_bytes=max_bytes)
+
+        path, _ = self._scratch.cached(key, fetch)
+        data = path.read_bytes()
+        self._scratch.discard(key)
+        return data
+
     def discard_original(self, object_key: str, etag: str) -> None:
         """Free the disk as soon as no stage needs the upload any more."""
         self._scratch.discard(_original(object_key, etag))
@@ -50,7 +63,11 @@ class Recordings:
         self._scratch.discard(key)
         return self._scratch.cached(key, decode)
 
-    def flac(self, audio: Audio) -> Path:
+    def folder(self) -> AbstractContextManager[Path]:
+        """A private empty folder for files on their way into the store."""
+        return self._scratch.folder()
+
+    def flac(self, audio: Audio | AudioChannel) -> Path:
         """The audio artifact's FLAC; fetched if an earlier process decoded it. Raises ARTIFACT_MISSING."""
 
         def fetch(path: Path) -> None:
@@ -61,7 +78,7 @@ class Recordings:
 
         return self._scratch.cached(audio.object_key, fetch)[0]
 
-    def discard_flac(self, audio: Audio) -> None:
+    def discard_flac(self, audio: Audio | AudioChannel) -> None:
         self._scratch.discard(audio.object_key)
 
 

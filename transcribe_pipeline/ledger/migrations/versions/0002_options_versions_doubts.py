@@ -8,6 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
+    op.add_column("media_file", sa.Column("cause", sa.String(16), nullable=False, server_default="upload"))
     op.add_column("media_file", sa.Column("sidecars", sa.String(64), nullable=False, server_default=""))
     op.add_column("media_file", sa.Column("requested_options", sa.JSON(), nullable=False, server_default="{}"))
     op.add_column("transcript", sa.Column("sidecars", sa.String(64), nullable=False, server_default=""))
