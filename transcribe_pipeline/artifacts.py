@@ -137,7 +137,7 @@ class Options(Artifact):
     given_transcript: Sidecar | None = None
     """The .srt or .vtt beside the recording, whose text is kept."""
     sources: dict[str, str] = {}
-    """Option -> who decided it ('setting TRANSCRIBE_LANGUAGE', 'sidecar', ...); options not named have their default."""
+    """Option -> who decided it ('setting TRANSCRIBE_LANGUAGE', 'sidecar', ...); all others have their default."""
 
     def source_of(self, option: str) -> str:
         return self.sources.get(option, "default")

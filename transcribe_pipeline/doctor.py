@@ -172,7 +172,7 @@ def _chosen(kind: str, engine: str, looks: Mapping[str, _Look], configured: Sett
 def _others(kind: str, chosen: str, looks: Mapping[str, _Look], configured: Settings) -> Finding:
     """What else a file's options may choose: never a reason to fail."""
     found = [look(configured, False) for engine, look in looks.items() if engine not in (chosen, "auto", "none")]
-    usable = ", ".join(f.name for f in found if f.status != "failed")
+    usable = ", ".join(f.name if f.status == "ok" else f"{f.name} ({f.facts})" for f in found if f.status != "failed")
     lacking = "; ".join(f"{f.name}: {f.facts}. {f.remedy}" for f in found if f.status == "failed")
     return Finding(kind, "ok", f"usable too: {usable or 'none'}{f'; not usable: {lacking}' if lacking else ''}")
 

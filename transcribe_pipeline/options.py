@@ -136,7 +136,7 @@ def resolve(configured: Settings, layers: Sequence[Layer], given_transcript: Sid
     problems: list[str] = []
     wishes: dict[str, _Wish] = {}
     for option, name in _SETTINGS.items():
-        _apply(_setting_layer(configured, option, name), wishes, problems)
+        _apply(_setting_layer(configured, option, name), wishes, problems, {})
     defaults = dict(wishes)
     for layer in layers:
         _apply(layer, wishes, problems, defaults)
@@ -158,9 +158,7 @@ def _setting_layer(configured: Settings, option: str, name: str) -> Layer:
     return Layer(source, {option: getattr(configured, name)})
 
 
-def _apply(
-    layer: Layer, wishes: dict[str, _Wish], problems: list[str], defaults: Mapping[str, _Wish] | None = None
-) -> None:
+def _apply(layer: Layer, wishes: dict[str, _Wish], problems: list[str], defaults: Mapping[str, _Wish]) -> None:
     before = _value(wishes, "recogniser")
     if (layer.values.get("recogniser") or before) != before:
         wishes.pop("model", None)  # it was meant for the other engine
@@ -169,7 +167,8 @@ def _apply(
             problems.append(f"{shown(name)} ({layer.source or 'default'}): no such option{_hint(name, OPTIONS)}")
         elif value is None:
             wishes.pop(name, None)
-            wishes |= {name: defaults[name]} if defaults and name in defaults else {}
+            if name in defaults:
+                wishes[name] = defaults[name]
         else:
             try:
                 wishes[name] = _Wish(_typed(name, value), layer.source, layer.is_trusted)
@@ -181,7 +180,7 @@ def _choose_model(configured: Settings, wishes: dict[str, _Wish], problems: list
     """Where nobody asks for a model, it is the one that the settings have for the recogniser."""
     if "model" not in wishes:
         recogniser = _value(wishes, "recogniser") or Options().recogniser
-        _apply(_setting_layer(configured, "model", _MODEL_SETTING[recogniser]), wishes, problems)
+        _apply(_setting_layer(configured, "model", _MODEL_SETTING[recogniser]), wishes, problems, {})
 
 
 def _value(wishes: Mapping[str, _Wish], name: str) -> Any:

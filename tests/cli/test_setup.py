@@ -100,6 +100,9 @@ def test_engines_that_are_not_chosen_are_named_and_never_fail(run: Run, monkeypa
     assert facts["aligners"] == "usable too: pocketsphinx, whisperx"
     assert facts["diarizers"].startswith("usable too: none; not usable: pyannote: not installed.")
     assert {findings[kind]["status"] for kind in facts} == {"ok"}
+    monkeypatch.setattr(doctor, "_installed", lambda package: True)
+    monkeypatch.setenv("TRANSCRIBE_PARAKEET_MODEL", "nobody/has-this")
+    assert "parakeet ('has-this' is not on this machine" in _findings(run)["recognisers"]["facts"]
 
 
 def test_the_chosen_engines_fail_with_a_remedy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,19 @@ def test_other_bytes_of_that_name_are_the_next_generation(run: Run, ledger: Engi
     assert [needed.generation for needed in backlog.next_requests(ledger, 10)] == [2]
 
 
+def test_sidecars_go_beside_their_recording_before_it(run: Run, ledger: Engine, recording: Path, home: Path) -> None:
+    sidecar = recording.with_name(f"{recording.name}.options.yaml")
+    sidecar.write_text("language: de")
+    result = run("add", recording, sidecar, "--owner", "ann")
+    (line,) = result.stdout.splitlines()
+    file = files.get(ledger, line.split("\t")[0])
+    assert file.file_name == recording.name
+    assert file.sidecars, "its first run is asked for with the sidecar"
+    assert (home / "store/uploads/ann" / sidecar.name).read_text() == "language: de"
+    assert "put beside" in result.stderr
+    assert "already there" in run("add", sidecar, "--owner", "ann").stderr
+
+
 @pytest.mark.parametrize("owner", ["a/b", ".ann", "..", "a\nb"])
 def test_an_owner_is_one_visible_folder(run: Run, ledger: Engine, home: Path, recording: Path, owner: str) -> None:
     assert run("add", recording, "--owner", owner).exit_code == 2

@@ -43,6 +43,7 @@ def test_versions_lists_them_with_their_standing(run: Run, collapsed: str) -> No
     assert header.split()[:3] == ["VERSION", "MADE", "WORDS"]
     assert first.split()[-1] == "current"
     assert second.endswith("held back: 4 s of certain speech, the current version has 10 s")
+    assert "held back" in run("show", collapsed).stdout
     listed = json.loads(run("versions", collapsed, "--json").stdout)
     assert [(each["version"], each["words"], each["is_current"]) for each in listed] == [(1, 30, True), (2, 10, False)]
 

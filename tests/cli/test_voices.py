@@ -120,7 +120,10 @@ def test_hostile_names_are_refused(run: Run, files: None, name: str):
 
 
 def test_what_is_not_there(run: Run, files: None, waiting: str):
-    assert run("voices", "confirm", "a.mp3", "SPEAKER_07", "Ann", NOT_NOW).exit_code == 3
+    for label in ("SPEAKER_07", "speaker_00", "", "\udcff", "' OR 1=1 --"):
+        assert run("voices", "confirm", "a.mp3", label, "Ann", NOT_NOW).exit_code == 3
+    assert run("voices", "ls", "--owner", "\udcff", "--json").stdout == "[]\n"
+    assert run("voices", "log", "--owner", "\udcff").exit_code == 2
     assert run("voices", "confirm", waiting, "SPEAKER_00", "Ann", NOT_NOW).exit_code == 3
     assert run("voices", "show", "nobody\x1b", "--owner", "ann").exit_code == 3
     assert "\x1b" not in run("voices", "show", "nobody\x1b", "--owner", "ann").stderr

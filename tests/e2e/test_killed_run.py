@@ -1,13 +1,14 @@
 """Runs killed with SIGKILL: the work goes on from the failed stage, nothing is doubled, nothing is left behind."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import psycopg2
 import pytest
+import soundfile
 from sqlalchemy import text
 
 from tests.e2e.deployment import TERMINAL, Home, daemon, wait_for
@@ -26,7 +27,11 @@ def on_postgres(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> 
         cursor.execute("DROP DATABASE IF EXISTS killed")
         cursor.execute("CREATE DATABASE killed")
     connection.close()
-    home = Home(tmp_path_factory.mktemp("home"), TRANSCRIBE_DATABASE_URL=f"{postgres_url.rsplit('/', 1)[0]}/killed")
+    home = Home(
+        tmp_path_factory.mktemp("home"),
+        TRANSCRIBE_DATABASE_URL=f"{postgres_url.rsplit('/', 1)[0]}/killed",
+        TRANSCRIBE_WINDOW_SECONDS="30",
+    )
     with daemon(home):
         yield home
     home.ledger.dispose()
@@ -53,12 +58,30 @@ def assert_converged(home: Home, key: str, killed_in: str) -> FileView:
     return file
 
 
-def test_killed_during_transcription(on_postgres: Home, two_speakers: Path) -> None:
-    key = on_postgres.drop(two_speakers, "ann", "killed in transcription.wav")
-    on_postgres.wait(key, lambda seen: seen.stage == "transcription")
-    time.sleep(1.0)
+def test_killed_during_transcription(on_postgres: Home, two_speakers: Path, tmp_path: Path) -> None:
+    """The call three times over, in windows of 30 s: what was recognised before the kill is not recognised again."""
+    recording = tmp_path / "long.wav"
+    samples, rate = soundfile.read(two_speakers, dtype="int16")
+    soundfile.write(recording, np.tile(samples, 3), rate)
+    key = on_postgres.drop(recording, "ann", "killed in transcription.wav")
+
+    def finished_windows() -> list[Path]:
+        return list((on_postgres.folder / "store" / "artifacts").glob("killed-*/*/partial/transcription/*/*.zst"))
+
+    wait_for(lambda: len(finished_windows()) >= 2, 180, lambda: f"{on_postgres.file(key)}")
     on_postgres.run_process().kill()
-    assert_converged(on_postgres, key, "transcription")
+    finished = len(finished_windows())
+    file = assert_converged(on_postgres, key, "transcription")
+    (event,) = [
+        event.asset_materialization
+        for event in on_postgres.instance.fetch_materializations(dg.AssetKey("transcription"), limit=10).records
+        if event.partition_key == file.partition_key
+    ]
+    assert event.metadata["resumed_windows"].value == finished
+    assert not finished_windows()
+    assert file.current_transcript_id
+    words = [w.text for w in transcripts.load(on_postgres.ledger, file.current_transcript_id).words]
+    assert sum("Jersey" in word for word in words) == 6  # twice in each call
 
 
 def test_killed_inside_the_transaction_of_the_record(on_postgres: Home, two_speakers: Path) -> None:

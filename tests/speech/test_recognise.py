@@ -13,7 +13,7 @@ from whisper_normalizer.english import EnglishTextNormalizer
 from transcribe_pipeline.artifacts import Doubt, RecognisedSegment, RecognisedWindow, RecognisedWord, Transcription
 from transcribe_pipeline.media.samples import SAMPLE_RATE, read_window
 from transcribe_pipeline.speech import recognise
-from transcribe_pipeline.speech.recognise import Asked
+from transcribe_pipeline.speech.recognise import Asked, voice_spans
 from transcribe_pipeline.speech.recognise import recognise as recognise_with
 from transcribe_pipeline.speech.recogniser import Heard, Request, Samples
 from transcribe_pipeline.speech.recognisers.faster_whisper import FasterWhisper, as_recognised
@@ -25,9 +25,14 @@ normalise = EnglishTextNormalizer()
 
 
 def transcribe(
-    whisper: FasterWhisper, recording: Path, seconds: float, told: Callable[[float], None] = lambda _: None
+    whisper: FasterWhisper,
+    recording: Path,
+    seconds: float,
+    told: Callable[[float], None] = lambda _: None,
+    *,
+    window_seconds: float = 600.0,
 ) -> Transcription:
-    return recognise_with(recording, seconds, whisper, Asked(), told)
+    return recognise_with(recording, seconds, whisper, Asked(), told, window_seconds=window_seconds)
 
 
 def texts(found: Transcription) -> list[str]:
@@ -66,22 +71,21 @@ def test_a_given_language_is_not_detected(whisper: FasterWhisper, flac: Flac, te
 # --- windows --------------------------------------------------------------------------------------------------------
 
 
-def windows_of(recording: Path, seconds: float) -> list[tuple[float, float, list[Span]]]:
+def windows_of(recording: Path, seconds: float, window_seconds: float) -> list[tuple[float, float, list[Span]]]:
     """(start, end, speech in it) of each window, times in the recording."""
     windows, start = [], 0.0
     while start < seconds:
-        end, _, spans = recognise._read_window(recording, start, seconds, recognise.voice_spans)
+        end, _, spans = recognise._read_window(recording, start, seconds, window_seconds, voice_spans)
         windows.append((start, end, [(start + a, start + b) for a, b in spans]))
         start = end
     return windows
 
 
-def test_windows_cover_the_audio_and_end_in_pauses(monkeypatch: pytest.MonkeyPatch, testdata: Path):
+def test_windows_cover_the_audio_and_end_in_pauses(testdata: Path):
     recording = testdata / "syn_en_lj_long/syn_en_lj_long.flac"
     seconds = soundfile.info(recording).duration
-    ((_, _, whole),) = windows_of(recording, seconds)
-    monkeypatch.setattr(recognise, "_WINDOW_SECONDS", 40.0)
-    windows = windows_of(recording, seconds)
+    ((_, _, whole),) = windows_of(recording, seconds, 600.0)
+    windows = windows_of(recording, seconds, 40.0)
     assert len(windows) >= 6
     assert all(0 < end - start <= 40 for start, end, _ in windows)
     assert all(before[1] == after[0] for before, after in pairwise(windows))
@@ -95,30 +99,26 @@ def test_windows_cover_the_audio_and_end_in_pauses(monkeypatch: pytest.MonkeyPat
 
 
 def test_speech_after_a_long_silence_is_not_cut_at_the_border(
-    whisper: FasterWhisper, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flac: Flac, testdata: Path
+    whisper: FasterWhisper, tmp_path: Path, flac: Flac, testdata: Path
 ):
     """The only span of a window that touches its end belongs to the next window as a whole."""
     speech = read_window(flac(testdata / "en_jfk/jfk.flac")[0], 0, 60)
     recording = tmp_path / "late.flac"
     soundfile.write(recording, np.concatenate([np.zeros(33 * SAMPLE_RATE, np.float32), speech]), SAMPLE_RATE)
-    monkeypatch.setattr(recognise, "_WINDOW_SECONDS", 35.0)
-    found = transcribe(whisper, recording, soundfile.info(recording).duration)
+    found = transcribe(whisper, recording, soundfile.info(recording).duration, window_seconds=35.0)
     assert word_error_rate((testdata / "en_jfk/jfk.txt").read_text(), found) == 0
     assert_ordered_and_inside(found)
     assert found.segments[0].start > 32.5
 
 
 @pytest.mark.e2e
-def test_no_word_is_lost_or_doubled_at_window_borders(
-    whisper: FasterWhisper, monkeypatch: pytest.MonkeyPatch, testdata: Path
-):
+def test_no_word_is_lost_or_doubled_at_window_borders(whisper: FasterWhisper, testdata: Path):
     """237 s in seven windows are as good as in one: a word lost or doubled at each border would cost 0.011."""
     recording = testdata / "syn_en_lj_long/syn_en_lj_long.flac"
     truth, seconds = recording.with_suffix(".txt").read_text(), soundfile.info(recording).duration
     errors = {}
     for window in (35.0, 600.0):
-        monkeypatch.setattr(recognise, "_WINDOW_SECONDS", window)
-        found = transcribe(whisper, recording, seconds)
+        found = transcribe(whisper, recording, seconds, window_seconds=window)
         assert_ordered_and_inside(found)
         errors[window] = word_error_rate(truth, found)
         print(f"windows of {window:.0f} s: WER {errors[window]:.4f}")
@@ -311,13 +311,19 @@ class Kept:
         self.windows[window.start] = RecognisedWindow.model_validate_json(window.model_dump_json())
 
 
-def test_a_resumed_recognition_does_only_what_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(recognise, "_WINDOW_SECONDS", 60.0)
+def test_a_resumed_recognition_does_only_what_is_left(tmp_path: Path):
     recording = silence(tmp_path, 600)
 
     def run(engine: Scripted, kept: Kept) -> Transcription:
         return recognise_with(
-            recording, 600.0, engine, Asked(), lambda _: None, checkpoints=kept, find_speech=everywhere
+            recording,
+            600.0,
+            engine,
+            Asked(),
+            lambda _: None,
+            window_seconds=60.0,
+            checkpoints=kept,
+            find_speech=everywhere,
         )
 
     def heard(group: Span, _: Request) -> list[RecognisedSegment]:
@@ -338,3 +344,20 @@ def test_a_resumed_recognition_does_only_what_is_left(monkeypatch: pytest.Monkey
     assert run(resumed, kept) == expected
     per_window = len(whole.asked) / len(kept.windows)
     assert len(resumed.asked) == pytest.approx(len(whole.asked) - 4 * per_window, abs=1)
+
+
+@pytest.mark.e2e
+def test_a_resumed_recognition_says_the_same(whisper: FasterWhisper, testdata: Path):
+    """With the real model: killed after two windows and resumed, or in one go."""
+    recording = testdata / "syn_libri_4spk/syn_libri_4spk.flac"
+
+    def run(kept: Kept, seconds: float = 100.0) -> Transcription:
+        return recognise_with(
+            recording, seconds, whisper, Asked(), lambda _: None, window_seconds=35.0, checkpoints=kept
+        )
+
+    whole, kept = Kept(), Kept()
+    expected = run(whole)
+    kept.windows = dict(list(whole.windows.items())[:2])
+    assert run(kept) == expected
+    assert kept.windows == whole.windows

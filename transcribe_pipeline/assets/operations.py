@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from transcribe_pipeline.assets.common import OWNERS
+from transcribe_pipeline.assets.common import OWNERS, code_version
 from transcribe_pipeline.assets.speech import SPEECH_POOL
 from transcribe_pipeline.errors import PipelineError
 from transcribe_pipeline.resources.object_store import ObjectStore
@@ -36,6 +36,7 @@ class GoldenSet(dg.Config):
     group_name="operations",
     kinds={"python"},
     owners=OWNERS,
+    code_version=code_version(1),
     pool=SPEECH_POOL,  # beside other work, speed and memory would be anybody's guess
 )
 def golden_evaluation(

@@ -34,7 +34,6 @@ _ENGINE_FAILURES = frozenset(
 """What costs the speakers but not the transcript. A store or database that does not answer would cost both."""
 _LAST_ATTEMPT = 3
 """The first run and two retries (dagster.yaml)."""
-_GIVEN_TRANSCRIPT_BYTES = 32 * 1024**2
 
 
 @dg.asset(
@@ -79,12 +78,21 @@ def transcription(
                 recogniser,
                 asked,
                 stage.progress,
+                window_seconds=settings().window_seconds,
                 checkpoints=checkpoints.of_channel,
                 speech=speech.speech_by_channel(dict(channels), audio.seconds),
             )
         else:
             flac = recordings.flac(audio)
-            heard = recognise.recognise(flac, audio.seconds, recogniser, asked, stage.progress, checkpoints=checkpoints)
+            heard = recognise.recognise(
+                flac,
+                audio.seconds,
+                recogniser,
+                asked,
+                stage.progress,
+                window_seconds=settings().window_seconds,
+                checkpoints=checkpoints,
+            )
         stage.report(
             audio_seconds=audio.seconds,
             rtf=stage.rtf(audio.seconds),
@@ -105,7 +113,7 @@ def given_transcript(
     options: Options,
     transcription: Transcription,
     ledger: dg.ResourceParam[Engine],
-    recordings: dg.ResourceParam[Recordings],
+    store: dg.ResourceParam[ObjectStore],
 ) -> GivenTranscript:
     """The .srt or .vtt that lies beside the recording, proven to belong to it, its times fitted to the audio.
 
@@ -118,7 +126,7 @@ def given_transcript(
         if sidecar is None:
             stage.report(cues=0)
             return GivenTranscript()
-        cues = given.parse(recordings.sidecar(sidecar, max_bytes=_GIVEN_TRANSCRIPT_BYTES), sidecar.object_key)
+        cues = given.parse(store.read_sidecar(sidecar, max_bytes=given.MAX_BYTES), sidecar.object_key)
         fitted = given.fit(cues, transcription, transcription.audio_seconds, object_key=sidecar.object_key)
         stage.report(
             cues=len(fitted.cues),

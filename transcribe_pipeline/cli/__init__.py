@@ -141,8 +141,8 @@ Version = Annotated[int, typer.Argument(min=1, help="As 'transcribe versions' nu
 Force = Annotated[bool, typer.Option("--force", help="Even if it holds much less, or is of other content.")]
 
 
-@app.command()
-def versions(name: Name, owner: Owner = None, as_json: Json = False) -> None:
+@app.command("versions")
+def list_versions(name: Name, owner: Owner = None, as_json: Json = False) -> None:
     """List the versions of a transcript: what made them, how good they are, which is current, what is held back."""
     from transcribe_pipeline.cli import versions
 

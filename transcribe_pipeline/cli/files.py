@@ -156,8 +156,8 @@ def _print_file(ledger: Engine, configured: Settings, file: FileView) -> None:
             failed = f", {timing.error_code}" if timing.error_code else ""
             facts.add_row(f"  {timing.stage}", f"{timing.seconds:.1f} s{failed}")
     for version in transcripts.versions(ledger, file.partition_key):
-        current = ", current" if version.is_current else ""
-        facts.add_row(f"version {version.version}", f"{version.words} words, {version.speakers} speakers{current}")
+        standing = ", current" if version.is_current else ", held back" if version.held_back else ""
+        facts.add_row(f"version {version.version}", f"{version.words} words, {version.speakers} speakers{standing}")
     for location in result_locations(configured, file):
         facts.add_row("result", plain(location))
     output.stdout().print(facts)

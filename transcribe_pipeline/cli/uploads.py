@@ -3,6 +3,7 @@
 import getpass
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from transcribe_pipeline.ledger import files
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.resources.listing import is_parsable
 from transcribe_pipeline.resources.object_store import ObjectStore, open_store
+from transcribe_pipeline.resources.sidecars import is_sidecar
 from transcribe_pipeline.settings import Settings, load_settings
 
 
@@ -35,7 +37,12 @@ def add(paths: Sequence[Path], *, owner: str | None, wait: bool) -> None:
         output.note("Two of these files have the same name: one would replace the other. Add them to different owners.")
         raise typer.Exit(ExitCode.USAGE)
     ledger, store = open_ledger(configured), open_store(configured.resolved_store_url)
-    added = [put(store, ledger, configured, path, key) for path, key in zip(paths, keys, strict=True)]
+    pairs = list(zip(paths, keys, strict=True))
+    # Sidecars first: the run of their recording then finds them.
+    for path, key in pairs:
+        if is_sidecar(key):
+            _put_sidecar(store, path, key)
+    added = [put(store, ledger, configured, path, key) for path, key in pairs if not is_sidecar(key)]
     for each in added:
         typer.echo(f"{each.file.partition_key}\t{plain(each.file.object_key)}")
         output.note(f"{plain(each.file.file_name)}: {each.note}")
@@ -72,6 +79,16 @@ def put(store: ObjectStore, ledger: Engine, configured: Settings, path: Path, ke
     if before is None:
         return Added(file, "added.")
     return Added(file, f"replaces what had this name; this is generation {file.generation}.")
+
+
+def _put_sidecar(store: ObjectStore, path: Path, key: str) -> None:
+    """Written again, even the same content would look like news to the sensor."""
+    with suppress(FileNotFoundError):
+        if store.get_bytes(key) == path.read_bytes():
+            output.note(f"{plain(path.name)}: already there.")
+            return
+    store.put_file(key, path)
+    output.note(f"{plain(path.name)}: put beside the recording that it names.")
 
 
 def _known(ledger: Engine, key: str) -> FileView | None:

@@ -31,7 +31,8 @@ def ls(*, owner: str | None, as_json: bool) -> None:
     ledger = open_ledger(load_settings())
     found = [
         (whose, profile)
-        for whose in ([owner] if owner is not None else voices.owners(ledger))
+        for whose in voices.owners(ledger)
+        if owner in (None, whose)
         for profile in voices.known(ledger, whose).profiles
     ]
     if as_json:
@@ -90,12 +91,10 @@ def _sentence(decision: Decision) -> str:
 
 
 def _owner(ledger: Engine, owner: str | None) -> str:
-    """Whose voices are meant. Without a word it must be clear: one owner in all."""
-    if owner is not None:
-        return owner
+    """Whose voices are meant: somebody who has files, and without a word the only one."""
     found = voices.owners(ledger)
-    if len(found) == 1:
-        return found[0]
+    if owner in found or (owner is None and len(found) == 1):
+        return owner or found[0]
     if not found:
         raise PipelineError(ErrorCode.VOICE_UNKNOWN, "there are no recordings yet")
     output.note(f"Whose? --owner is one of: {', '.join(map(plain, found))}")

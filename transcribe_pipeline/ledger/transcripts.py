@@ -40,8 +40,8 @@ _HEAD_FIELDS = (
 
 _KEPT_SHARE = 0.6
 """A version with less than this share of the current one's certain words, or of its covered speech, has collapsed.
-Another Whisper size, beam or compute type moves both by a few percent, and removing invented words does not count,
-since they are doubtful; a wrong language, channel or window loses nearly everything."""
+On crosstalk (AMI, telephone; Whisper base) another beam or compute type moves both by up to 10 %. Invented words that
+go do not count, since they are doubtful; a wrong language, channel or window loses nearly everything."""
 _TELLING_WORDS, _TELLING_SECONDS = 20, 10.0
 """Of a current version with less than this nobody can tell what a collapse is."""
 

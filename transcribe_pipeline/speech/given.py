@@ -33,15 +33,26 @@ UNHEARD_PROBABILITY = 0.3
 """Of a given word that the recogniser did not hear: below what counts as confident, above what counts as noise."""
 
 _MISMATCH = 0.25
+"""Less of a transcript's words heard: another recording's.
+
+With Whisper base, 19 right pairs of transcript and recording in 8 languages match by 0.70 (ten German words) to 1.0, by
+0.48 with half of the cues replaced by another text; 414 wrong pairs by 0.18 (17 words) at most, by 0.09 where there are
+more than 100 words.
+"""
 _DOUBTFUL = 0.34
 """A cue of which less than this share of words was heard at its place is doubtful."""
 _RESIDUAL_SECONDS = 3.0
 _RUN = 3
-"""A match is believed if it is one of this many in a row, or near the place that the fit expects."""
+"""A match is believed if it is one of this many in a row, or near the place that the fit expects.
+
+Without this, the worst of 30 wrong pairs of English texts matches by 0.27 instead of 0.07: 'the', 'and', 'of' are
+everywhere.
+"""
 _LEAF = 250_000
 """Pairs of words (given times heard) up to which a stretch is compared by difflib, whose worst case is cubic."""
 _DEPTH = 16
-_ENOUGH_POINTS = 8
+_ENOUGH_POINTS = 5
+"""Matches to tell offset and drift from."""
 _DRIFTS = (0.9, 1.1)
 """Frame rates differ by 4.3 % at most where films are concerned (25 / 23.976)."""
 _DRIFT_GAIN = 0.7
@@ -61,15 +72,17 @@ _TAG = re.compile(
 _LINE_BREAK = re.compile(r"<br\s{0,3}/?>|\\N", re.IGNORECASE)
 
 
-def parse(data: bytes) -> tuple[Cue, ...]:
+def parse(data: bytes, name: str) -> tuple[Cue, ...]:
     """The cues of an SRT or WebVTT file, ordered by start; tags, positions, notes and empty cues are left out.
+
+    It is WebVTT if it says so or its name ends in '.vtt'. Lines of a cue are joined by a space.
 
     Raises BAD_GIVEN_TRANSCRIPT if it is neither, or larger than anything that people write.
     """
     if len(data) > MAX_BYTES:
         raise PipelineError(ErrorCode.BAD_GIVEN_TRANSCRIPT, f"larger than {MAX_BYTES // 1024**2} MB")
     text = _decoded(data)
-    is_webvtt = text.lstrip().startswith("WEBVTT")
+    is_webvtt = text.lstrip().startswith("WEBVTT") or name.lower().endswith(".vtt")
     lines = text.splitlines()
     timings = [(n, match) for n, line in enumerate(lines) if "-->" in line and (match := _TIMING.match(line))]
     if len(timings) > MAX_CUES:
@@ -137,7 +150,7 @@ _NOT_SAID = re.compile(
     r"|^\W{0,5}[A-Z][A-Z .'-]{1,30}:(?=\s)"
 )
 # Characters from Thai on are compared one by one: their scripts have no spaces, or people disagree where (Korean).
-_TOKEN = re.compile(r"[\u0e00-\U0010ffff]|[^\W_\u0e00-\U0010ffff]+")
+_TOKEN = re.compile(r"(?=[^\W_])[\u0e00-\U0010ffff]|[^\W_\u0e00-\U0010ffff]+")
 
 
 class _GivenWord(NamedTuple):
@@ -217,8 +230,8 @@ def matches(left: Sequence[str], right: Sequence[str]) -> list[_Pair]:
     """Positions of equal words, in order in both sequences.
 
     A patience diff: runs of words that occur once in both are anchors, longest runs first; between them the same with
-    shorter runs, and what is small in the end is compared by difflib. 100,000 words (ten hours) take seconds, where
-    the textbook's table would have 10^10 cells.
+    shorter runs, and what is small in the end is compared by difflib. 100,000 words (ten hours) take a second, where
+    the textbook's table would have 10^10 cells. A long stretch in which nothing is unique stays unmatched.
     """
     found = list[_Pair]()
     todo: list[tuple[_Range, int]] = [((0, len(left), 0, len(right)), 0)]
@@ -286,10 +299,10 @@ _FIT_POINTS = 600
 
 
 def fit_line(given: NDArray[np.float64], heard: NDArray[np.float64]) -> tuple[float, float]:
-    """(drift, offset) with heard = drift * given + offset, by Theil and Sen: right while 29 % of the points are wrong.
+    """(drift, offset) with heard = drift * given + offset; by Theil and Sen, right while 29 % of the points are wrong.
 
-    A drift is only believed if it explains the points clearly better than an offset alone: over a short recording any
-    slope would fit.
+    A drift is only believed if it explains the points clearly better than an offset alone (over a short recording any
+    slope would fit), and is then made exact by least squares over the points near it.
     """
     if not len(given):
         return 1.0, 0.0
@@ -298,13 +311,17 @@ def fit_line(given: NDArray[np.float64], heard: NDArray[np.float64]) -> tuple[fl
     offset = float(np.median(y - x))
     first, second = np.triu_indices(len(x), 1)
     apart = x[second] - x[first]
-    far = apart > (x[-1] - x[0]) / 4
+    far = apart > max((x[-1] - x[0]) / 4, 1.0)
     if not far.any():
         return 1.0, offset
-    drift = float(np.median((y[second] - y[first])[far] / apart[far]))
-    drifted = float(np.median(y - drift * x))
-    better = np.median(np.abs(y - drift * x - drifted)) < _DRIFT_GAIN * np.median(np.abs(y - x - offset))
-    return (drift, drifted) if better and _DRIFTS[0] <= drift <= _DRIFTS[1] else (1.0, offset)
+    slope = float(np.median((y[second] - y[first])[far] / apart[far]))
+    residuals = np.abs(y - slope * x - np.median(y - slope * x))
+    explains = np.median(residuals) < min(_DRIFT_GAIN * np.median(np.abs(y - x - offset)), _RESIDUAL_SECONDS)
+    if not explains or not _DRIFTS[0] <= slope <= _DRIFTS[1]:
+        return 1.0, offset
+    near = residuals <= _RESIDUAL_SECONDS
+    drift, drifted = np.polyfit(x[near], y[near], 1)
+    return float(drift), float(drifted)
 
 
 # --- fitting --------------------------------------------------------------------------------------------------------
@@ -327,12 +344,13 @@ def fit(cues: Sequence[Cue], transcription: Transcription, audio_seconds: float,
 
     match = _share_heard(words, ours, pairs)
     if match is not None and match < _MISMATCH:
-        raise PipelineError(ErrorCode.GIVEN_TRANSCRIPT_MISMATCH, f"{match:.0%} of its words were heard")
+        raise PipelineError(ErrorCode.GIVEN_TRANSCRIPT_MISMATCH, f"{100 * match:.0f} % of its words were heard")
 
     def corrected(seconds: float) -> float:
         return round(min(max(drift * seconds + offset, 0.0), audio_seconds), 3)
 
-    times = fill_gaps([(corrected(word.guess[0]), corrected(word.guess[1])) for word in words], _spans(words, pairs))
+    guesses = [(corrected(word.guess[0]), corrected(word.guess[1])) for word in words]
+    times = fill_gaps(guesses, _spans(words, pairs), audio_seconds)
     sources = {mine.owner: heard[his.owner] for mine, his in pairs}
     segments, doubtful = list[RecognisedSegment](), list[int]()
     for position, group in groupby(range(len(words)), key=lambda n: words[n].cue):

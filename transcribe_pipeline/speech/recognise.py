@@ -24,7 +24,7 @@ FindSpeech = Callable[[float, Samples], list[Span]]
 
 UNDETERMINED = "und"
 
-_WINDOW_SECONDS = 600.0
+WINDOW_SECONDS = 600.0
 _LONGEST_SPAN_SECONDS = 29.0
 _MARGIN_SECONDS = 0.4
 """Around groups of speech: the detector begins late and ends early."""
@@ -36,6 +36,19 @@ _STRICT = 0.8
 _LANGUAGE_CLIPS = 4
 _LANGUAGE_CLIP_SECONDS = 30.0
 _LANGUAGE_SURE = 0.9
+
+
+def voice_spans(offset: float, samples: Samples, threshold: float = 0.5) -> list[Span]:
+    """Silero's voice activity detection, without margins: spans where speech is at least so probable."""
+    from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+    options = VadOptions(
+        threshold=threshold,
+        max_speech_duration_s=_LONGEST_SPAN_SECONDS,
+        min_silence_duration_ms=160,
+        speech_pad_ms=0,  # pauses must show their true length
+    )
+    return [(s["start"] / SAMPLE_RATE, s["end"] / SAMPLE_RATE) for s in get_speech_timestamps(samples, options)]
 
 
 class Checkpoints(Protocol):
@@ -75,13 +88,21 @@ def recognise(
     asked: Asked,
     on_progress: Progress,
     *,
+    window_seconds: float = WINDOW_SECONDS,
     checkpoints: Checkpoints | None = None,
-    find_speech: FindSpeech | None = None,
+    find_speech: FindSpeech = voice_spans,
 ) -> Transcription:
     """Everything said in a 16 kHz mono FLAC. `find_speech` replaces the voice activity detector."""
     windows: list[RecognisedWindow] = []
     for window in _recognised_windows(
-        audio, audio_seconds, recogniser, asked, on_progress, checkpoints or NoCheckpoints(), find_speech or voice_spans
+        audio,
+        audio_seconds,
+        recogniser,
+        asked,
+        on_progress,
+        window_seconds,
+        checkpoints or NoCheckpoints(),
+        find_speech,
     ):
         windows.append(window)
         on_progress(window.end / audio_seconds)
@@ -106,6 +127,7 @@ def recognise_channels(
     asked: Asked,
     on_progress: Progress,
     *,
+    window_seconds: float = WINDOW_SECONDS,
     checkpoints: Callable[[str], Checkpoints],
     speech: dict[str, list[Span]],
 ) -> Transcription:
@@ -122,6 +144,7 @@ def recognise_channels(
             recogniser,
             asked,
             progress,
+            window_seconds=window_seconds,
             checkpoints=checkpoints(label),
             find_speech=_given_speech(speech[label]),
         )
@@ -160,6 +183,7 @@ def _recognised_windows(
     recogniser: Recogniser,
     asked: Asked,
     on_progress: Progress,
+    window_seconds: float,
     checkpoints: Checkpoints,
     find_speech: FindSpeech,
 ) -> Iterator[RecognisedWindow]:
@@ -172,7 +196,7 @@ def _recognised_windows(
             if not is_known and window.language != UNDETERMINED:
                 language, probability, is_known = window.language, window.language_probability, True
         else:
-            end, samples, spans = _read_window(audio, start, audio_seconds, find_speech)
+            end, samples, spans = _read_window(audio, start, audio_seconds, window_seconds, find_speech)
             if spans and not is_known:
                 language, probability = detect_language(audio, audio_seconds, recogniser, find_speech)
                 is_known = True
@@ -202,13 +226,13 @@ def _recognised_windows(
 
 
 def _read_window(
-    audio: Path, start: float, audio_seconds: float, find_speech: FindSpeech
+    audio: Path, start: float, audio_seconds: float, window_seconds: float, find_speech: FindSpeech
 ) -> tuple[float, Samples, list[Span]]:
     """(end of the window in the recording, samples, speech in it), cut in a pause where there is one.
 
     Speech that touches the end is left to the next window. An end is a multiple of a sample.
     """
-    samples = read_window(audio, start, _WINDOW_SECONDS)
+    samples = read_window(audio, start, window_seconds)
     seconds = samples.size / SAMPLE_RATE
     spans = find_speech(start, samples)
     if start + seconds >= audio_seconds - 1 / SAMPLE_RATE or not samples.size:
@@ -218,19 +242,6 @@ def _read_window(
         seconds = (begun + (spans[-1][1] if spans else 0.0)) / 2
         samples = samples[: round(seconds * SAMPLE_RATE)]
     return start + samples.size / SAMPLE_RATE, samples, spans
-
-
-def voice_spans(offset: float, samples: Samples, threshold: float = 0.5) -> list[Span]:
-    """Silero's voice activity detection, without margins: spans where speech is at least so probable."""
-    from faster_whisper.vad import VadOptions, get_speech_timestamps
-
-    options = VadOptions(
-        threshold=threshold,
-        max_speech_duration_s=_LONGEST_SPAN_SECONDS,
-        min_silence_duration_ms=160,
-        speech_pad_ms=0,  # pauses must show their true length
-    )
-    return [(s["start"] / SAMPLE_RATE, s["end"] / SAMPLE_RATE) for s in get_speech_timestamps(samples, options)]
 
 
 # --- language -------------------------------------------------------------------------------------------------------

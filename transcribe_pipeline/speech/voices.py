@@ -18,7 +18,8 @@ from transcribe_pipeline.settings import Settings
 Vector = NDArray[np.float64]
 
 MIN_TALK_SECONDS = 3.0
-"""Below this a voice is at most suggested: MEASUREMENT_TALK"""
+"""Below this a voice is at most suggested. Caution, not a measured limit (pairs of 2.7 s were as similar as long ones):
+so little talk is one or two pieces for the embedding, and often the edge of somebody else's turn."""
 MAX_WEIGHT_SECONDS = 60.0
 """A sample counts by its talk time up to here: an hour on one microphone must not outvote every other room."""
 

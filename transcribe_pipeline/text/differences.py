@@ -3,8 +3,7 @@
 What belongs here: comparing. What does not: showing it, and judging which is better.
 
 Two transcripts of one recording say much the same at much the same time. So runs of words that both have in the same
-half minute, once and at nearly the same moment, anchor one to the other, and only what lies between anchors is compared
-word by word.
+few seconds, once, anchor one to the other, and only what lies between anchors is compared word by word.
 """
 
 from bisect import bisect_left
@@ -17,9 +16,8 @@ from itertools import groupby
 from transcribe_pipeline.artifacts import Transcript, TranscriptWord
 
 _ANCHOR_WORDS = 4
-_ANCHOR_SECONDS = 30.0
-_ANCHOR_SLACK_SECONDS = 2.0
-"""Engines put the same word at most a second or so apart; a refrain comes back later than that."""
+_ANCHOR_SECONDS = 5.0
+"""Engines put the same word within a second, so most runs stay in their few seconds; a refrain comes back later."""
 _MAX_COMPARISONS = 4_000_000
 """Words times words between two anchors, about 2 s; what is longer and has no anchor has nothing in common."""
 
@@ -102,8 +100,7 @@ def _anchors(
 ) -> list[tuple[int, int]]:
     """First words of the runs that anchor the two, rising in both: the longest such series."""
     runs_before, runs_after = _single_runs(before, old), _single_runs(after, new)
-    pairs = sorted((runs_before[run], runs_after[run]) for run in runs_before.keys() & runs_after.keys())
-    shared = [(i, j) for i, j in pairs if abs(before[i].start - after[j].start) <= _ANCHOR_SLACK_SECONDS]
+    shared = sorted((runs_before[run], runs_after[run]) for run in runs_before.keys() & runs_after.keys())
     ends: list[int] = []  # ends[n]: lowest position in `after` at which a series of n + 1 anchors ends
     last: list[int] = []  # the anchor there
     previous: list[int] = []
@@ -120,7 +117,7 @@ def _anchors(
 
 
 def _single_runs(words: Sequence[TranscriptWord], bare: list[str]) -> dict[tuple[object, ...], int]:
-    """Runs of words that begin only once in their half minute -> where."""
+    """Runs of words that begin only once in their few seconds -> where."""
     runs = [
         (int(words[n].start / _ANCHOR_SECONDS), *bare[n : n + _ANCHOR_WORDS])
         for n in range(len(words) - _ANCHOR_WORDS + 1)

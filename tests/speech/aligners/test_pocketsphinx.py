@@ -1,5 +1,7 @@
 """The real decoder on a real recording, of whose words one time is known."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,8 @@ from transcribe_pipeline.media.samples import read_window
 from transcribe_pipeline.speech.aligner import Utterance
 from transcribe_pipeline.speech.aligners import pocketsphinx
 
-ASKED = (
-    "And so, my fellow Americans: ask not what your country can do for you — ask what you can do for your country."
-).split()
+SAID = "And so, my fellow Americans: ask not what your country can do for you — ask what you can do for your country."
+ASKED = SAID.split()
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_words_lie_where_they_are_said(aligner, kennedy):
     placed = [span for span in spans if span]
     assert len(spans) == len(ASKED)
     assert [word for word, span in zip(ASKED, spans, strict=True) if not span] == ["—"]
-    assert all(a[1] <= b[0] + 1e-6 for a, b in zip(placed, placed[1:], strict=False))
+    assert all(a[1] <= b[0] + 1e-6 for a, b in pairwise(placed))
     americans = spans[ASKED.index("Americans:")]
     assert americans[0] < 1.8 < americans[1]
 

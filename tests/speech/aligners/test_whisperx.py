@@ -116,7 +116,7 @@ def checkpoint(tmp_path_factory):
     Wav2Vec2ForCTC(config).save_pretrained(folder)
     Wav2Vec2Processor(
         feature_extractor=Wav2Vec2FeatureExtractor(),
-        tokenizer=Wav2Vec2CTCTokenizer(vocabulary, unk_token="<unk>", pad_token="<pad>", word_delimiter_token="|"),  # noqa: S106
+        tokenizer=Wav2Vec2CTCTokenizer(vocabulary, unk_token="<unk>", pad_token="<pad>", word_delimiter_token="|"),
     ).save_pretrained(folder)
     return folder
 

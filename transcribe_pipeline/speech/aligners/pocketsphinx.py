@@ -62,7 +62,9 @@ class PocketSphinx:
             decoder.set_align_text(" ".join(tokens))
             decoder.start_utt()
             try:
-                decoder.process_raw((np.clip(np.nan_to_num(heard), -1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)
+                decoder.process_raw(
+                    (np.clip(np.nan_to_num(heard), -1, 1) * 32767).astype("<i2").tobytes(), full_utt=True
+                )
             finally:
                 decoder.end_utt()  # or the decoder refuses every later utterance
         except RuntimeError:

@@ -22,40 +22,21 @@ _ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth",
 _ORDINALS["twelve"] = "twelfth"
 _SYMBOLS = {"%": "percent", "&": "and", "+": "plus", "=": "equals", "@": "at", "#": "number", "°": "degrees"}
 _CURRENCIES = {"$": "dollars", "€": "euros", "£": "pounds"}
-_SMALL = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_SCALES = ((10**9, "billion"), (10**6, "million"), (10**3, "thousand"), (100, "hundred"))
-# Spelling to sound, longest spelling first. Rough on purpose, see above.
-_RULES = dict(
-    rule.split("=")
-    for rule in (
-        "tion=SH AH N,sion=ZH AH N,ough=AO,eigh=EY,augh=AO,tch=CH,sch=S K,igh=AY,dge=JH,ch=CH,sh=SH,th=TH,ph=F,gh=G,"
-        "wh=W,ck=K,ng=NG,qu=K W,kn=N,wr=R,ai=EY,ay=EY,au=AO,aw=AO,ea=IY,ee=IY,ei=IY,ey=IY,eu=UW,ew=UW,ie=IY,oa=OW,"
-        "oe=OW,oi=OY,oy=OY,oo=UW,ou=AW,ow=OW,ue=UW,ui=UW,ar=AA R,er=ER,ir=ER,or=AO R,ur=ER,a=AE,b=B,c=K,d=D,e=EH,f=F,"
-        "g=G,h=HH,i=IH,j=JH,k=K,l=L,m=M,n=N,o=AA,p=P,q=K,r=R,s=S,t=T,u=AH,v=V,w=W,x=K S,y=IY,z=Z"
-    ).split(",")
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen"
 )
+_SMALL = _UNITS.split()
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_SCALES = ((10**9, "billion"), (10**6, "million"), (10**3, "thousand"), (100, "hundred"))
+# Spelling to sound; the longest spelling that fits is taken. Rough on purpose, see above.
+_SPELLINGS = (
+    "tion=SH AH N,sion=ZH AH N,ough=AO,eigh=EY,augh=AO,tch=CH,sch=S K,igh=AY,dge=JH,ch=CH,sh=SH,th=TH,ph=F,gh=G,"
+    "wh=W,ck=K,ng=NG,qu=K W,kn=N,wr=R,ai=EY,ay=EY,au=AO,aw=AO,ea=IY,ee=IY,ei=IY,ey=IY,eu=UW,ew=UW,ie=IY,oa=OW,"
+    "oe=OW,oi=OY,oy=OY,oo=UW,ou=AW,ow=OW,ue=UW,ui=UW,ar=AA R,er=ER,ir=ER,or=AO R,ur=ER,a=AE,b=B,c=K,d=D,e=EH,f=F,"
+    "g=G,h=HH,i=IH,j=JH,k=K,l=L,m=M,n=N,o=AA,p=P,q=K,r=R,s=S,t=T,u=AH,v=V,w=W,x=K S,y=IY,z=Z"
+)
+_RULES = dict(rule.split("=") for rule in _SPELLINGS.split(","))
 
 
 def pronunciations(word: str, lookup: Lookup) -> list[str]:

