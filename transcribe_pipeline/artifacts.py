@@ -273,7 +273,7 @@ class Doubt(StrEnum):
     NO_SPEECH = "no_speech"
     """Words where the voice activity detector, or the recogniser, finds nobody speaking."""
     HALLUCINATION = "hallucination"
-    """A phrase that recognisers invent for silence and music ('Thanks for watching!'), with little else to support it."""
+    """A phrase that recognisers invent for silence and music ('Thanks for watching!'), with little to support it."""
     SPEED = "speed"
     """More words a second, or fewer, than people speak."""
     GIVEN_TEXT = "given_text"

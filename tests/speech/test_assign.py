@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.speech.samples import diarization, spoken, transcript_of, transcription, turn, word
 from transcribe_pipeline.artifacts import RecognisedWord, SpeakerTurn, Transcript
-from transcribe_pipeline.speech.assign import assign_speakers
+from transcribe_pipeline.speech.assign import assign_speakers, keep_sentences_whole
 
 NOBODY = diarization([])
 
@@ -214,3 +214,19 @@ def test_no_words_are_no_speech_whatever_the_diarizer_found():
     assert result.no_speech
     assert (result.segments, result.paragraphs, result.speakers, result.turns) == ((), (), (), ())
     assert result.quality.mean_confidence is None
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "after"),
+    [
+        ("Neither did I. Okay.", "aab b", "aaa b"),
+        ("And I'm Sheila in Texas. Oh.", "baaaa b", "aaaaa b"),
+        # Interruptions, and sentences that two people share evenly, stay as they are.
+        ("I thought you said so. Oh.", "aabbb b", "aabbb b"),
+        ("So it is. Yes.", "aab b", "aaa b"),
+        ("Is it? Yes.", "ab b", "ab b"),
+    ],
+)
+def test_stray_words_go_to_who_says_the_rest_of_the_sentence(text, before, after):
+    words = spoken(text)
+    assert keep_sentences_whole(words, list(before.replace(" ", ""))) == list(after.replace(" ", ""))

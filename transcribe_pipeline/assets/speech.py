@@ -209,8 +209,9 @@ def diarization(
         found = _without_speakers_rather_than_not_at_all(
             context, stage, options, lambda: speech.diarize(options, audio, recordings, stage.progress)
         )
-        for recording in (audio, *audio.channels):
-            recordings.discard_flac(recording)
+        recordings.discard_flac(audio)
+        for channel in audio.channels:
+            recordings.discard_flac(channel)
         stage.report(
             audio_seconds=audio.seconds,
             rtf=stage.rtf(audio.seconds),

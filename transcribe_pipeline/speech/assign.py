@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from transcribe_pipeline.artifacts import (
     Alignment,
@@ -43,6 +43,8 @@ _NUMBER_SIGNS = frozenset({"no.", "nr."})
 """Abbreviations only before a number; 'No.' alone is an answer."""
 
 
+_STRAY_WORDS = 2
+"""At the edge of a sentence, taken for the work of an imprecise turn."""
 _UNATTRIBUTED_SECONDS = 1.0
 """A word this far from every turn has a speaker by guess only."""
 
@@ -115,7 +117,8 @@ def _speakers_of(sources: Sequence[_Source], diarization: Diarization) -> list[s
     """A word heard on a channel is its speaker's, without any guess."""
     if any(source.segment.channel for source in sources):
         return [source.segment.channel for source in sources]
-    return assign_speakers([source.word for source in sources], diarization.exclusive_turns)
+    words = [source.word for source in sources]
+    return keep_sentences_whole(words, assign_speakers(words, diarization.exclusive_turns))
 
 
 def assign_speakers(words: Sequence[RecognisedWord], turns: Sequence[SpeakerTurn]) -> list[str | None]:
@@ -135,6 +138,38 @@ def assign_speakers(words: Sequence[RecognisedWord], turns: Sequence[SpeakerTurn
         return min(nearby, key=lambda t: max(t.start, word.start) - min(t.end, word.end)).speaker
 
     return [speaker(word) for word in words]
+
+
+def keep_sentences_whole(words: Sequence[RecognisedWord], speakers: Sequence[str | None]) -> list[str | None]:
+    """Speakers with one or two stray words at a sentence's edge given to whoever says the rest of it.
+
+    Turns begin and end some tenths of a second off, or in overlap, and cut words from sentences ('Neither did | I.').
+    Longer runs stay: people do interrupt each other.
+    """
+    kept = list(speakers)
+    start = 0
+    for position, word in enumerate(words):
+        following = words[position + 1] if position + 1 < len(words) else None
+        if (
+            following
+            and following.start - word.end < _PAUSE_SECONDS
+            and not _is_sentence_end(word.text, following.text)
+        ):
+            continue
+        kept[start : position + 1] = _without_strays(kept[start : position + 1])
+        start = position + 1
+    return kept
+
+
+def _without_strays(speakers: list[str | None]) -> list[str | None]:
+    """One sentence's."""
+    runs = [(speaker, len(list(group))) for speaker, group in groupby(speakers)]
+    main, length = max(runs, key=lambda run: run[1])
+    for edge in (0, -1):
+        stray, words = runs[edge]
+        if stray != main and words <= _STRAY_WORDS and length >= 2 * words:
+            runs[edge] = (main, words)
+    return [speaker for speaker, words in runs for _ in range(words)]
 
 
 def _order_of_appearance(speakers: Sequence[str | None], turns: Sequence[SpeakerTurn]) -> dict[str, str]:
@@ -171,7 +206,7 @@ def _is_sentence_end(word: str, following: str) -> bool:
         return False
     if word.lower() in _NUMBER_SIGNS:
         return not following[:1].isdigit()
-    is_letter = len(word) == 2 and word[0].isalpha() and word[1] == "."  # 'z. B.'
+    is_letter = len(word) == 2 and word[0].isalpha() and word[1] == "." and word != "I."  # 'z. B.'
     return not is_letter and word.lower() not in _ABBREVIATIONS
 
 

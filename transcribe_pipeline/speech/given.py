@@ -29,6 +29,8 @@ from transcribe_pipeline.text.words import is_unspaced, joins
 MAX_BYTES = 32 * 1024**2
 MAX_CUES = 200_000
 """Ten hours of one cue every 0.2 s."""
+MAX_CHARACTERS = 2_000_000
+"""Twice what the fastest talkers say in ten hours."""
 UNHEARD_PROBABILITY = 0.3
 """Of a given word that the recogniser did not hear: below what counts as confident, above what counts as noise."""
 
@@ -100,6 +102,8 @@ def parse(data: bytes, name: str) -> tuple[Cue, ...]:
         cues.append(Cue(number=number, start=start, end=max(start, end), text=words))
     if not cues:
         raise PipelineError(ErrorCode.BAD_GIVEN_TRANSCRIPT, "no subtitles in it")
+    if sum(len(cue.text) for cue in cues) > MAX_CHARACTERS:
+        raise PipelineError(ErrorCode.BAD_GIVEN_TRANSCRIPT, f"more than {MAX_CHARACTERS} characters")
     return tuple(sorted(cues, key=lambda cue: cue.start))
 
 
@@ -176,12 +180,13 @@ class _Token(NamedTuple):
 def _given_words(cues: Sequence[Cue], language: str) -> list[_GivenWord]:
     words = list[_GivenWord]()
     for position, cue in enumerate(cues):
-        silent = [match.span() for match in _NOT_SAID.finditer(cue.text)]
+        described = bytearray(len(cue.text))
+        for match in _NOT_SAID.finditer(cue.text):
+            described[slice(*match.span())] = bytes([True]) * len(match.group())
         pace = (cue.end - cue.start) / max(len(cue.text), 1)
         for first, last in _word_bounds(cue.text, is_unspaced(language)):
-            is_silent = any(start <= first < end for start, end in silent)
             guess = (cue.start + first * pace, cue.start + last * pace)
-            words.append(_GivenWord(cue.text[first:last], position, guess, not is_silent))
+            words.append(_GivenWord(cue.text[first:last], position, guess, not described[first]))
     return words
 
 
@@ -352,28 +357,31 @@ def fit(cues: Sequence[Cue], transcription: Transcription, audio_seconds: float,
     guesses = [(corrected(word.guess[0]), corrected(word.guess[1])) for word in words]
     times = fill_gaps(guesses, _spans(words, pairs), audio_seconds)
     sources = {mine.owner: heard[his.owner] for mine, his in pairs}
-    segments, doubtful = list[RecognisedSegment](), list[int]()
+    placed = [
+        RecognisedWord(
+            text=word.text,
+            start=start,
+            end=end,
+            probability=sources[n][0].probability if n in sources else UNHEARD_PROBABILITY,
+        )
+        for n, (word, (start, end)) in enumerate(zip(words, times, strict=True))
+    ]
+    segments, doubtful, channel = list[RecognisedSegment](), list[int](), None
     for position, group in groupby(range(len(words)), key=lambda n: words[n].cue):
-        cue, own = cues[position], list(group)
+        own = list(group)
         said = [n for n in own if words[n].counts]
         is_doubtful = sum(n in sources for n in said) < _DOUBTFUL * len(said)
+        if is_doubtful:
+            doubtful.append(cues[position].number)
         channels = Counter(sources[n][1] for n in own if n in sources)
-        doubtful += [cue.number] * is_doubtful
+        channel = max(channels, key=channels.__getitem__, default=channel)
         segments.append(
             RecognisedSegment(
-                start=times[own[0]][0],
-                end=max(times[n][1] for n in own),
-                text=cue.text,
-                words=tuple(
-                    RecognisedWord(
-                        text=words[n].text,
-                        start=times[n][0],
-                        end=times[n][1],
-                        probability=sources[n][0].probability if n in sources else UNHEARD_PROBABILITY,
-                    )
-                    for n in own
-                ),
-                channel=channels.most_common(1)[0][0] if channels else segments[-1].channel if segments else None,
+                start=placed[own[0]].start,
+                end=max(placed[n].end for n in own),
+                text=cues[position].text,
+                words=tuple(placed[n] for n in own),
+                channel=channel,
                 doubts=(Doubt.GIVEN_TEXT,) if is_doubtful else (),
             )
         )

@@ -56,7 +56,8 @@ def join_words(words: Iterable[str], language: str) -> str:
 def ends_sentence(word: str) -> bool:
     """True if a sentence may end after `word`: 'done.', 'really?”', but not 'Dr.' or the initial 'J.'."""
     bare = word.lstrip(_OPENING_MARKS).rstrip(_CLOSING_MARKS)
-    is_initial = len(bare) == 2 and bare[0].isupper() and bare[1] == "."
+    # 'Neither did I.' is said more often than 'I. M. Pei'.
+    is_initial = len(bare) == 2 and bare[0].isupper() and bare[1] == "." and bare != "I."
     return bare.endswith(_SENTENCE_ENDS) and not is_initial and bare.lower() not in _TITLES
 
 

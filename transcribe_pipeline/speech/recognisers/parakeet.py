@@ -137,7 +137,7 @@ def load(model: str, device: str, compute_type: str, threads: int) -> Parakeet:
 
 
 def _load(model: str, device: str, threads: int, quantization: str | None) -> "TimestampedResultsAsrAdapter":
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
     from onnx_asr.loader import Manager
 
     options = onnxruntime.SessionOptions()
