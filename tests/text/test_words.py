@@ -1,6 +1,6 @@
 import pytest
 
-from transcribe_pipeline.text.words import ends_clause, ends_sentence, join_words
+from transcribe_pipeline.text.words import ends_clause, ends_sentence, join_words, joins
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,9 @@ def test_clause_ends():
     assert ends_clause("“so”—")
     assert ends_clause("は、")
     assert not ends_clause("well")
+
+
+def test_vietnamese_letters_join():
+    assert joins("\u1ec7", "-n")
+    assert joins("-", "\u1ec7")
+    assert not joins("\u0e01", "\u0e02")  # Thai

@@ -2,8 +2,8 @@
 
 `models` declares the tables, `migrations` brings a database to them, `database` connects, retries and migrates.
 Queries live in one module per concern: `files` (what the store holds), `backlog` (what to run next), `leases` (who may
-write), `transcripts` (what was heard), `timings` (how long it took), `events` (what the world must be told). `text`
-knows which characters a database takes.
+write), `transcripts` (what was heard), `voices` (who speaks, across an owner's files), `timings` (how long it took),
+`events` (what the world must be told). `text` knows which characters a database takes.
 
 Two rules hold everywhere. A run writes only under its claim: every statement carries the claim's generation and lease
 in its WHERE, so a run that was superseded changes nothing (`leases.fence`). And every transaction may be repeated

@@ -11,8 +11,9 @@ from itertools import pairwise
 _UNSPACED_LANGUAGES = frozenset({"ja", "lo", "my", "th", "yue", "zh"})
 
 # Thai (U+0E00) is the first Unicode block of a script written without spaces; Latin, Greek, Cyrillic, Hebrew,
-# Arabic and the Indic scripts all come before it.
+# Arabic and the Indic scripts all come before it, and after it more of Latin (Vietnamese) and of Greek.
 _FIRST_UNSPACED_CHARACTER = "\u0e00"
+_MORE_SPACED = ("\u1e00", "\u2000")
 
 # Punctuation of all scripts that Whisper writes, hence RUF001 (looks like ASCII).
 _SENTENCE_ENDS = tuple(".!?…。．！？｡؟۔।॥")  # noqa: RUF001
@@ -41,7 +42,11 @@ def separator(left: str, right: str, language: str) -> str:
 
 def joins(left: str, right: str) -> bool:
     """True if two pieces written without a space between them are one word, because neither script lacks spaces."""
-    return left[-1:] < _FIRST_UNSPACED_CHARACTER and right[:1] < _FIRST_UNSPACED_CHARACTER
+    return _is_spaced(left[-1:]) and _is_spaced(right[:1])
+
+
+def _is_spaced(character: str) -> bool:
+    return character < _FIRST_UNSPACED_CHARACTER or _MORE_SPACED[0] <= character < _MORE_SPACED[1]
 
 
 def join_words(words: Iterable[str], language: str) -> str:

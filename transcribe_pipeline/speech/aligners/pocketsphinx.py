@@ -1,4 +1,4 @@
-"""English word times by CMU pocketsphinx: hidden Markov models over phones, no download, no GPU, 61 MB of memory.
+"""English word times by CMU pocketsphinx: hidden Markov models over phones, no download, no GPU, 30 MB of memory.
 
 Its acoustic model and dictionary are in the wheel. Words that the dictionary lacks are spelled in phones by
 `pronunciation.py`. How close it comes to reference times stands in `align.py`, where it is chosen.

