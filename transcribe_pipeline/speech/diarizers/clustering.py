@@ -6,7 +6,7 @@ and that voices which the segmentation told apart within one window are probably
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class _Group:
     total: Embeddings
     """Sum of the embeddings, weighted by seconds: mean dot mean is the mean similarity of all pairs."""
     seconds: float
-    windows: set[int] = field(default_factory=set)
+    windows: set[int]
 
     @property
     def mean(self) -> Embeddings:
@@ -80,7 +80,7 @@ def group_voices(
 
 def two_halves(embeddings: Embeddings, seconds: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Items parted into the two groups that are least alike: True for those in the second. At least two items."""
-    groups = [_Group([item], embeddings[item] * np.float32(s), float(s)) for item, s in enumerate(seconds)]
+    groups = [_Group([n], embeddings[n] * np.float32(s), float(s), {n}) for n, s in enumerate(seconds)]
     _, second = next(level for _, level in _levels(groups) if len(level) == 2)
     return np.isin(np.arange(len(embeddings)), second.items)
 
@@ -106,11 +106,10 @@ def _levels(groups: list[_Group]) -> Iterator[_Level]:
     alive = np.ones(len(groups), bool)
     means = np.stack([group.mean for group in groups])
     heard = _heard_in(groups)
-    similarity = means @ means.T
-    together = heard @ heard.T / np.minimum.outer(heard.sum(1), heard.sum(1)).clip(min=1)
-    np.fill_diagonal(similarity, -np.inf)
+    windows = heard.sum(axis=1)
+    closeness = means @ means.T - _TOLD_APART * (heard @ heard.T) / np.minimum.outer(windows, windows)
+    np.fill_diagonal(closeness, -np.inf)
     while True:
-        closeness = similarity - _TOLD_APART * together
         a, b = np.unravel_index(int(closeness.argmax()), closeness.shape)
         yield float(closeness[a, b]), [group for group, is_alive in zip(groups, alive, strict=True) if is_alive]
         if alive.sum() == 1:
@@ -119,19 +118,20 @@ def _levels(groups: list[_Group]) -> Iterator[_Level]:
         groups[a] = _Group(
             one.items + other.items, one.total + other.total, one.seconds + other.seconds, one.windows | other.windows
         )
-        alive[b] = False
         means[a] = groups[a].mean
         heard[a] = np.maximum(heard[a], heard[b])
-        similarity[a] = similarity[:, a] = means @ means[a]
-        together[a] = together[:, a] = heard @ heard[a] / np.minimum(heard.sum(1), heard[a].sum()).clip(min=1)
-        similarity[~alive] = similarity[:, ~alive] = -np.inf
-        similarity[a, a] = -np.inf
+        windows[a] = heard[a].sum()
+        alive[b] = False
+        row = means @ means[a] - _TOLD_APART * (heard @ heard[a]) / np.minimum(windows, windows[a])
+        row[~alive] = row[a] = -np.inf
+        closeness[a] = closeness[:, a] = row
+        closeness[b] = closeness[:, b] = -np.inf
 
 
 def _heard_in(groups: list[_Group]) -> NDArray[np.float32]:
-    """1 where a group was heard in a window; shape (groups, windows)."""
+    """1 where a group was heard in a window, which each was at least once; shape (groups, windows)."""
     columns = {window: column for column, window in enumerate(sorted(set().union(*(g.windows for g in groups))))}
-    heard = np.zeros((len(groups), max(len(columns), 1)), np.float32)
+    heard = np.zeros((len(groups), len(columns)), np.float32)
     for row, group in enumerate(groups):
         heard[row, [columns[window] for window in group.windows]] = 1
     return heard

