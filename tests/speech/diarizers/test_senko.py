@@ -9,7 +9,7 @@ import soundfile
 from tests.speech.diarizers.conftest import error_rate, speakers
 from transcribe_pipeline.media.samples import SAMPLE_RATE
 from transcribe_pipeline.speech.diarizer import SpeakerCount
-from transcribe_pipeline.speech.diarizers import clustering, senko
+from transcribe_pipeline.speech.diarizers import clustering, local_speakers
 from transcribe_pipeline.speech.diarizers.senko import EMBEDDING_MODEL, Senko
 from transcribe_pipeline.speech.diarizers.senko_networks import filter_banks
 
@@ -93,7 +93,7 @@ def test_speakers_keep_their_names_through_a_long_recording(networks, testdata, 
     once = len(samples) / SAMPLE_RATE
     pause = 152.0 - once  # so that the second half has the windows of the first
     long = write(np.concatenate([samples, np.zeros(round(pause * SAMPLE_RATE), np.float32), samples]))
-    monkeypatch.setattr(senko, "_SECTION_WINDOWS", 5)
+    monkeypatch.setattr(local_speakers, "_SECTION_WINDOWS", 5)
     monkeypatch.setattr(clustering, "_BLOCK", 20)
     found = Senko(networks).diarize(long, once + 152.0)
     first = found.model_copy(update={"turns": tuple(turn for turn in found.turns if turn.end < 152)})
@@ -125,7 +125,7 @@ def test_voices_are_those_of_senko_itself(networks, conversation):
     theirs = bare._generate_embeddings(flat, frames, offsets.tolist(), bins)
     torch.set_num_threads(threads)
     for (start, end), their in zip(pieces, theirs, strict=True):
-        ours = networks.embedding(filter_banks(samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]))
+        ours = networks.voices([filter_banks(samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)])])[0]
         assert ours @ their / np.linalg.norm(their) > 0.9999
 
 

@@ -151,8 +151,8 @@ def _voice(
     longest = sorted(alone, key=lambda span: span[0] - span[1])[: round(_VOICE_SECONDS / _VOICE_PIECE_SECONDS)]
     if not longest:
         return None
-    voices = [networks.embedding(filter_banks(read_window(path, start, end - start))) for start, end in longest]
-    return centroid(np.stack(voices), np.array([end - start for start, end in longest]))
+    voices = networks.voices([filter_banks(read_window(path, start, end - start)) for start, end in longest])
+    return centroid(voices, np.array([end - start for start, end in longest]))
 
 
 def _alone(turns: tuple[SpeakerTurn, ...], label: str) -> Iterator[Span]:

@@ -7,19 +7,22 @@ Weights are read as tensors only, never as pickled objects.
 """
 
 import importlib.util
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.media.samples import SAMPLE_RATE
-from transcribe_pipeline.speech.diarizers.clustering import unit
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 WINDOW_SECONDS = 10.0
 """What segmentation-3.0 hears at a time."""
@@ -47,6 +50,7 @@ class SenkoNetworks:
         import torch
 
         self.device = torch.device(device)
+        self._batch = 4 if self.device.type == "cpu" else 32
         wheel = _wheel()
         try:
             self._segmentation = _segmentation(wheel).eval().to(self.device)
@@ -62,19 +66,52 @@ class SenkoNetworks:
         """
         import torch
 
-        with torch.inference_mode():
-            logarithms = self._segmentation(torch.from_numpy(windows).unsqueeze(1).to(self.device))
-            probabilities: NDArray[np.float32] = logarithms.exp().cpu().numpy()
-        return probabilities
+        def work(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            with torch.inference_mode():
+                logarithms = self._segmentation(torch.from_numpy(batch.copy()).unsqueeze(1).to(self.device))
+                probabilities: NDArray[np.float32] = logarithms.exp().cpu().numpy()
+            return probabilities
 
-    def embedding(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The voice in these frames of filter banks; shape (192,), unit length. The frames need not be consecutive."""
+        size = self._batch
+        return np.concatenate(self._each(work, [windows[n : n + size] for n in range(0, len(windows), size)]))
+
+    def voices(self, pieces: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The voice in each piece of filter banks, shape (pieces, 192), of unit length.
+
+        A piece's frames need not be consecutive. Pieces of about the same length share a batch; the shorter ones are
+        repeated to fill it, which leaves their statistics as they are.
+        """
         import torch
 
-        centred = torch.from_numpy(features - features.mean(axis=0)).unsqueeze(0).to(self.device)
-        with torch.inference_mode():
-            found: NDArray[np.float32] = self._campplus(centred)[0].cpu().numpy()
-        return unit(found)
+        def work(batch: list[int]) -> NDArray[np.float32]:
+            longest = max(len(pieces[n]) for n in batch)
+            centred = np.stack([np.resize(pieces[n] - pieces[n].mean(axis=0), (longest, _MEL_BINS)) for n in batch])
+            with torch.inference_mode():
+                found: NDArray[np.float32] = self._campplus(torch.from_numpy(centred).to(self.device)).cpu().numpy()
+            return found
+
+        voices = np.zeros((len(pieces), 192), np.float32)
+        order = sorted(range(len(pieces)), key=lambda n: len(pieces[n]))
+        batches = [order[n : n + self._batch] for n in range(0, len(order), self._batch)]
+        for batch, found in zip(batches, self._each(work, batches), strict=True):
+            voices[batch] = found / np.linalg.norm(found, axis=1, keepdims=True).clip(min=1e-9)
+        return voices
+
+    def _each(self, work: Callable[[T], NDArray[np.float32]], batches: Sequence[T]) -> list[NDArray[np.float32]]:
+        """On a CPU a thread per batch instead of all threads on each: the networks are too small to be worth dividing.
+
+        On a busy machine, threads that wait for each other within a layer made it five times slower.
+        """
+        import torch
+
+        if self.device.type != "cpu":
+            return [work(batch) for batch in batches]
+        threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                return list(pool.map(work, batches))
+        finally:
+            torch.set_num_threads(threads)
 
 
 def filter_banks(samples: NDArray[np.float32]) -> NDArray[np.float32]:
