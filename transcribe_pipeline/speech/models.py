@@ -4,6 +4,7 @@ Heavy imports live inside the functions. Resolution order for Whisper: an explic
 it holds the very weights asked for (so that no machine waits for a hub it cannot reach); the model cache; the hub.
 """
 
+import logging
 import os
 import threading
 from collections import OrderedDict
@@ -36,6 +37,8 @@ os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")
 # for: a voice embedding on 2 cores beside one busy process took 5.5 to 10 s, this way 0.1 to 0.5 s, and alone the same
 # 0.1 to 0.2 s. Read when torch and CTranslate2 are loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Without a handler whisperx would log to stdout, which belongs to a command's data.
+logging.getLogger("whisperx").addHandler(logging.NullHandler())
 
 
 @dataclass

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.media.samples import SAMPLE_RATE
+from transcribe_pipeline.speech import models  # noqa: F401  # keeps whisperx from logging to stdout
 from transcribe_pipeline.speech.aligner import Utterance
 from transcribe_pipeline.speech.recogniser import Samples
 from transcribe_pipeline.speech.spans import Span

@@ -50,6 +50,8 @@ class SenkoNetworks:
         import torch
 
         self.device = torch.device(device)
+        # Kept, since each new thread would take 100 MB of buffers that are never given back.
+        self._threads = ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,))
         self._batch = 4 if self.device.type == "cpu" else 32
         wheel = _wheel()
         try:
@@ -107,9 +109,9 @@ class SenkoNetworks:
         if self.device.type != "cpu":
             return [work(batch) for batch in batches]
         threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         try:
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                return list(pool.map(work, batches))
+            return list(self._threads.map(work, batches))
         finally:
             torch.set_num_threads(threads)
 

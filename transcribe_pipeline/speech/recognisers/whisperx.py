@@ -5,7 +5,6 @@ from Whisper's cross-attention, as in faster-whisper; forced alignment is a stag
 """
 
 import importlib.util
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -198,8 +197,6 @@ def load(
 
 
 def _pipeline(source: str, rung: hardware.Rung, threads: int, models_folder: Path) -> "FasterWhisperPipeline":
-    # Without a handler whisperx would log to stdout, which belongs to a command's data.
-    logging.getLogger("whisperx").addHandler(logging.NullHandler())
     from whisperx.asr import WhisperModel, load_model
 
     class Remembering(WhisperModel):  # type: ignore[misc]
