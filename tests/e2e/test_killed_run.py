@@ -81,7 +81,7 @@ def test_killed_during_transcription(on_postgres: Home, two_speakers: Path, tmp_
     assert not finished_windows()
     assert file.current_transcript_id
     words = [w.text for w in transcripts.load(on_postgres.ledger, file.current_transcript_id).words]
-    assert sum("Jersey" in word for word in words) == 6  # twice in each call
+    assert sum("Jersey" in word for word in words) == 9  # three times in each call
 
 
 def test_killed_inside_the_transaction_of_the_record(on_postgres: Home, two_speakers: Path) -> None:
