@@ -10,7 +10,7 @@ from tests.speech.diarizers.conftest import error_rate, speakers
 from transcribe_pipeline.media.samples import SAMPLE_RATE
 from transcribe_pipeline.speech.diarizer import SpeakerCount
 from transcribe_pipeline.speech.diarizers import clustering, local_speakers
-from transcribe_pipeline.speech.diarizers.senko import EMBEDDING_MODEL, Senko
+from transcribe_pipeline.speech.diarizers.senko import EMBEDDING_MODEL, Senko, _turns
 from transcribe_pipeline.speech.diarizers.senko_networks import filter_banks
 
 
@@ -83,6 +83,23 @@ def test_a_quiet_recording_is_no_worse(networks, conversation, write):
     samples, _ = soundfile.read(conversation / "sample.wav", dtype="float32")
     found = Senko(networks).diarize(write(samples * 0.01), 30.0)
     assert error_rate(conversation / "sample.rttm", found) <= 0.13
+
+
+def test_frames_become_turns():
+    """A pause is closed where nobody speaks in it, not where somebody else does; who is nowhere has no turn."""
+    first = np.full(500, -1, np.int16)
+    second = first.copy()
+    first[100:150] = first[180:200] = first[320:350] = 0
+    first[200:320] = 2
+    second[190:195] = second[330:335] = 2
+    found = [(round(s, 2), round(e, 2), label) for s, e, label in _turns([first, second], 3, 8.0)]
+    assert found == [
+        (1.72, 3.41, "SPEAKER_00"),
+        (5.43, 5.94, "SPEAKER_00"),
+        (3.24, 3.32, "SPEAKER_02"),
+        (3.41, 5.43, "SPEAKER_02"),
+        (5.6, 5.68, "SPEAKER_02"),
+    ]
 
 
 @pytest.mark.e2e

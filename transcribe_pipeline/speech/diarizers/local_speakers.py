@@ -32,8 +32,8 @@ Frames = NDArray[np.int64]
 
 _STEP_SECONDS = 4.0
 """From window to window. Twice as many windows cost twice the time and change DER by -0.01 to +0.01."""
-_SECTION_WINDOWS = 16
-"""Windows whose audio and features (70 s) are in memory together."""
+_SECTION_WINDOWS = 32
+"""Windows whose audio and features (2 minutes) are in memory together."""
 
 _PEAK = 0.1
 """Quieter sections are raised to this. Networks and features do not depend on level, but energies have a floor: 14 dB
@@ -48,6 +48,8 @@ _VOICE_SECONDS = 0.2
 _PAUSE_SECONDS = 0.25
 _PIECE_SECONDS = 2.0
 _SHORTEST_PIECE_SECONDS = 0.6
+_LENGTH_STEP = 50
+"""Features: voices of few different lengths can be computed in batches."""
 _TWO_VOICES = 0.45
 """Where the halves of a local speaker are less alike (cosine), the segmentation took two people for one. Single voices
 are more alike even in short pieces; 0.45 found both voices in two of three meetings where it had happened."""
@@ -164,8 +166,9 @@ def _stretches(window: int, classes: Floats, features: Floats, shares: Floats) -
             continue
         alone = active & (chosen.sum(axis=1) == 1)
         is_alone = bool(alone.sum() * FRAME_SECONDS >= _ALONE_SECONDS)
-        pieces = _pieces(alone if is_alone else active)
-        yield _Stretch(window, activity, pieces, [_features_of(p, features) for p in pieces], is_alone, shares)
+        spoken = alone if is_alone else active
+        pieces = _pieces(spoken)
+        yield _Stretch(window, activity, pieces, _features_of(pieces, spoken, features), is_alone, shares)
 
 
 def _with_voices(networks: SenkoNetworks, stretches: list[_Stretch]) -> Iterator[LocalSpeaker]:
@@ -186,8 +189,17 @@ def _with_voices(networks: SenkoNetworks, stretches: list[_Stretch]) -> Iterator
             )
 
 
-def _features_of(piece: Frames, features: Floats) -> Floats:
-    found: Floats = features[np.isin(_FRAME_OF_FEATURE[: len(features)], piece)]
+def _features_of(pieces: list[Frames], spoken: Flags, features: Floats) -> list[Floats]:
+    """The filter banks of each piece, its length rounded to half a second with what the same person says around it."""
+    frame_of_feature = _FRAME_OF_FEATURE[: len(features)]
+    is_spoken = spoken[frame_of_feature]
+    features, frame_of_feature = features[is_spoken], frame_of_feature[is_spoken]
+    found = []
+    for piece in pieces:
+        own = np.flatnonzero(np.isin(frame_of_feature, piece))
+        size = min(max(round(len(own) / _LENGTH_STEP), 1), max(len(features) // _LENGTH_STEP, 1)) * _LENGTH_STEP
+        start = min(max(int(own.mean()) - size // 2, 0), max(len(features) - size, 0))
+        found.append(np.resize(features[start : start + size], (size, features.shape[1])))
     return found
 
 

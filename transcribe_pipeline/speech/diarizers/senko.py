@@ -150,6 +150,8 @@ def _turns(layers: list[Numbers], speakers: int, audio_seconds: float) -> Iterat
     longest_pause = _BREATH_SECONDS / FRAME_SECONDS
     for speaker in range(speakers):
         frames = np.any([layer == speaker for layer in layers], axis=0)
+        if not frames.any():  # always somebody else was more active
+            continue
         edges = np.diff(np.concatenate([[0], frames.astype(np.int8), [0]]))
         starts, ends = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
         goes_on = (starts[1:] - ends[:-1] <= longest_pause) & (speech_before[starts[1:]] == speech_before[ends[:-1]])

@@ -7,9 +7,9 @@ Weights are read as tensors only, never as pickled objects.
 """
 
 import importlib.util
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
@@ -42,8 +42,6 @@ FEATURES_PER_SECOND = 100
 FEATURE_CENTRE_SECONDS = 0.0125
 """Filter banks: of 25 ms each."""
 _MEL_BINS = 80
-_LENGTH_STEP = 50
-"""Frames. Batches have few different shapes: each costs oneDNN 5 MB that it never gives back."""
 
 
 class SenkoNetworks:
@@ -83,27 +81,30 @@ class SenkoNetworks:
     def voices(self, pieces: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """The voice in each piece of filter banks, shape (pieces, 192), of unit length.
 
-        A piece's frames need not be consecutive. Pieces of about the same length share a batch; they are repeated from
-        their beginning to fill it, which hardly changes their statistics, on which the voice rests.
+        A piece's frames need not be consecutive. Pieces of the same length share a batch; few different lengths make
+        it faster, and smaller: each shape costs oneDNN some MB that it never gives back.
         """
         import torch
 
         def work(batch: list[int]) -> NDArray[np.float32]:
-            length = math.ceil(max(len(pieces[n]) for n in batch) / _LENGTH_STEP) * _LENGTH_STEP
-            centred = [np.resize(pieces[n] - pieces[n].mean(axis=0), (length, _MEL_BINS)) for n in batch]
+            centred = np.stack([pieces[n] - pieces[n].mean(axis=0) for n in batch])
             with torch.inference_mode():
-                found: NDArray[np.float32] = (
-                    self._campplus(torch.from_numpy(np.stack(centred)).to(self.device)).cpu().numpy()
-                )
+                found: NDArray[np.float32] = self._campplus(torch.from_numpy(centred).to(self.device)).cpu().numpy()
             return found
 
         voices = np.zeros((len(pieces), 192), np.float32)
-        order = sorted(range(len(pieces)), key=lambda n: len(pieces[n]))
-        order += order[-1:] * (-len(order) % self._batch)
-        batches = [order[n : n + self._batch] for n in range(0, len(order), self._batch)]
+        batches = list(self._batches([len(piece) for piece in pieces]))
         for batch, found in zip(batches, self._each(work, batches), strict=True):
             voices[batch] = found / np.linalg.norm(found, axis=1, keepdims=True).clip(min=1e-9)
         return voices
+
+    def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
+        """Positions of equal length, as many as a batch holds; the last of a length is filled by repetition."""
+        by_length = sorted(range(len(lengths)), key=lambda n: lengths[n])
+        for _, group in groupby(by_length, key=lambda n: lengths[n]):
+            same = list(group)
+            same += same[-1:] * (-len(same) % self._batch)
+            yield from (same[n : n + self._batch] for n in range(0, len(same), self._batch))
 
     def _each(self, work: Callable[[T], NDArray[np.float32]], batches: Sequence[T]) -> list[NDArray[np.float32]]:
         """On a CPU a thread per batch instead of all threads on each: the networks are too small to be worth dividing.
