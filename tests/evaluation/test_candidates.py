@@ -1,6 +1,7 @@
 """Candidates are what people write; each is put through the real pipeline in a process of its own."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -62,18 +63,25 @@ def hostile(tmp_path: Path) -> dict[str, Path]:
     return recordings
 
 
-def test_failures_are_outcomes(hostile, configured):
+@pytest.fixture
+def children() -> Callable[[], list[psutil.Process]]:
+    """The processes that a test has started: servers of other tests may be children of pytest too."""
+    before = set(psutil.Process().children(recursive=True))
+    return lambda: [process for process in psutil.Process().children(recursive=True) if process not in before]
+
+
+def test_failures_are_outcomes(hostile, configured, children):
     found = list(outcomes(Candidate("present"), hostile, configured))
     assert [outcome.name for outcome in found] == list(hostile)
     assert all(outcome.error.startswith("NOT_MEDIA") and outcome.transcript is None for outcome in found)
     assert [folder for folder in (configured.home / "scratch").glob("*/*") if folder.is_dir()] == []
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
-def test_a_killed_process_costs_one_recording(hostile, configured):
+def test_a_killed_process_costs_one_recording(hostile, configured, children):
     running = outcomes(Candidate("present"), hostile, configured)
     first = next(running)
-    (process,) = psutil.Process().children()
+    (process,) = children()
     process.kill()
     second, third = running
     assert first.error.startswith("NOT_MEDIA")
@@ -81,10 +89,10 @@ def test_a_killed_process_costs_one_recording(hostile, configured):
     assert third.error.startswith("NOT_MEDIA")
 
 
-def test_giving_up_leaves_no_process(hostile, configured):
+def test_giving_up_leaves_no_process(hostile, configured, children):
     running = outcomes(Candidate("present"), hostile, configured)
     next(running)
-    (process,) = psutil.Process().children(recursive=True)
+    (process,) = children()
     running.close()
     assert not process.is_running()
 
