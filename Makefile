@@ -50,7 +50,7 @@ setup-test: .venv/.locks
 lock:
 	@cd requirements && for name in bootstrap models; do \
 	    $(BIN)/uv pip compile -q $$name.in --no-deps --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o $$name.lock; done
-	@$(BIN)/uv pip compile -q pyproject.toml --extra speech --extra parakeet --extra evaluation --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	@$(BIN)/uv pip compile -q pyproject.toml --extra speech --extra parakeet --extra semantic --extra evaluation --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	    --generate-hashes --no-emit-index-url --no-header -o requirements/python.lock
 
 clean:

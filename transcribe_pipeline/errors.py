@@ -45,6 +45,7 @@ class ErrorCode(StrEnum):
     # the world
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     STORE_DENIED = "STORE_DENIED"
+    SEARCH_UNAVAILABLE = "SEARCH_UNAVAILABLE"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     DATABASE_NOT_MIGRATED = "DATABASE_NOT_MIGRATED"
     DATABASE_NEWER = "DATABASE_NEWER"
@@ -52,6 +53,9 @@ class ErrorCode(StrEnum):
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     ARTIFACT_MISSING = "ARTIFACT_MISSING"
     PROMOTION_REFUSED = "PROMOTION_REFUSED"
+    # what people ask for
+    BAD_QUERY = "BAD_QUERY"
+    BAD_EXPORT = "BAD_EXPORT"
     # decisions about voices
     VOICE_UNKNOWN = "VOICE_UNKNOWN"
     VOICE_REFUSED = "VOICE_REFUSED"
@@ -157,6 +161,11 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
     ErrorCode.STORE_DENIED: ErrorEntry(
         _R, "The object store refused access.", "Check the store's credentials and the policy of its prefixes."
     ),
+    ErrorCode.SEARCH_UNAVAILABLE: ErrorEntry(
+        _T,
+        "The search index does not answer.",
+        "Check TRANSCRIBE_SEARCH_URL and that OpenSearch is up; files are indexed by themselves when it is back.",
+    ),
     ErrorCode.DATABASE_UNAVAILABLE: ErrorEntry(
         _T, "The ledger database does not answer.", "Check TRANSCRIBE_DATABASE_URL and the database's health."
     ),
@@ -181,6 +190,16 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
         _P,
         "This version should not take the current one's place.",
         "Compare them with 'transcribe diff'; add --force if it is the right one all the same.",
+    ),
+    ErrorCode.BAD_QUERY: ErrorEntry(
+        _P,
+        "This cannot be searched for.",
+        'Use words, "phrases", beginnings*, roughly~ and -excluded; at least one that is not excluded.',
+    ),
+    ErrorCode.BAD_EXPORT: ErrorEntry(
+        _P,
+        "This cannot be exported in that way.",
+        "Choose another format or other options; 'transcribe export --help'.",
     ),
     ErrorCode.VOICE_UNKNOWN: ErrorEntry(
         _P,

@@ -94,6 +94,19 @@ class Settings(BaseSettings):
         0.1, ge=0, le=1, description="A voice is named by itself only if the second-best is less similar by this much."
     )
 
+    # search
+    search_url: str = Field(
+        "", description="OpenSearch (`https://host:9200`). Empty: SQLite in `<home>/search.db`, for one machine."
+    )
+    search_user: str = Field("", description="OpenSearch user, where it wants one.")
+    search_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    search_index: str = Field("transcripts", description="Name of the OpenSearch alias; indices begin with it.")
+    search_model: str = Field(
+        "auto",
+        description="Sentence embeddings for search by meaning: sentence-transformers name or folder. `auto`: bundled"
+        " MiniLM, if installed. `none`: words alone.",
+    )
+
     # running
     settle_seconds: float = Field(
         3, ge=0, description="In a folder, a file must have been unchanged this long before it is picked up."
