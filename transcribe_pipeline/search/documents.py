@@ -61,6 +61,8 @@ class MediaDocument:
     """When the file was first registered; aware, UTC."""
     seconds: float
     """Length of the media."""
+    names: Mapping[str, str]
+    """Label -> name, of the speakers that have one."""
     passages: tuple[Passage, ...]
     chunks: tuple[Chunk, ...] = ()
     embedding_model: str | None = None
@@ -73,7 +75,7 @@ class MediaDocument:
             owner=self.owner,
             file_name=self.file_name,
             transcript_id=self.transcript_id,
-            names={p.speaker: p.speaker_name for p in self.passages if p.speaker},
+            names=self.names,
             embedding_model=self.embedding_model,
         )
 

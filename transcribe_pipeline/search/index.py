@@ -130,6 +130,8 @@ class IndexedMedia:
     partition_key: str
     digest: str
     """MediaDocument.digest of when it was indexed."""
+    expected: int
+    """Passages that were put in."""
     passages: int
     """Those that are really there."""
 
