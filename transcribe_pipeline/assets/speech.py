@@ -65,7 +65,7 @@ def transcription(
             options,
             lambda: leases.check(ledger, stage.claim),
         )
-        recogniser = speech.recogniser(options, rung=checkpoints.rung, on_step=checkpoints.remember_rung)
+        recogniser = speech.recogniser(options, audio.seconds, rung=checkpoints.rung, on_step=checkpoints.remember_rung)
         asked = recognise.Asked(options.language or None, options.vocabulary, options.prompt, options.translate)
         if options.translate and not recogniser.translates:
             raise PipelineError(ErrorCode.BAD_OPTIONS, f"translate: {options.recogniser} {options.model} cannot")

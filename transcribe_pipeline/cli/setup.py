@@ -56,7 +56,7 @@ def _warm(configured: Settings) -> None:
     models = SpeechModels(configured)
     asked = resolve(configured, [])
     for name, load in (
-        ("recogniser", lambda: models.recogniser(asked).engine),
+        ("recogniser", lambda: models.recogniser(asked, 0.0).engine),
         ("aligner", lambda: models.aligner(asked, "en")),
         ("diarizer", lambda: models.diarizer(asked)),
     ):

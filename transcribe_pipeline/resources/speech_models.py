@@ -25,7 +25,12 @@ class SpeechModels:
         self._settings = configured
 
     def recogniser(
-        self, options: Options, *, rung: int = 0, on_step: Callable[[int], None] = lambda rung: None
+        self,
+        options: Options,
+        audio_seconds: float,
+        *,
+        rung: int = 0,
+        on_step: Callable[[int], None] = lambda rung: None,
     ) -> "Recogniser":
         """The engine that was asked for; those that run here step down the ladder from `rung` when memory runs out."""
         s = self._settings
@@ -38,9 +43,11 @@ class SpeechModels:
 
             device = hardware.resolve_device(s.device)
             return parakeet.load(options.model, device, options.compute_type, hardware.cpu_threads(s.cpu_threads))
-        return self._whisper(options, rung, on_step)
+        return self._whisper(options, audio_seconds, rung, on_step)
 
-    def _whisper(self, options: Options, rung: int, on_step: Callable[[int], None]) -> "Recogniser":
+    def _whisper(
+        self, options: Options, audio_seconds: float, rung: int, on_step: Callable[[int], None]
+    ) -> "Recogniser":
         from transcribe_pipeline.speech.recognisers import faster_whisper
         from transcribe_pipeline.speech.recognisers.stepping import SteppingRecogniser
 
@@ -60,10 +67,17 @@ class SpeechModels:
                     beam_size=options.beam_size,
                     batch_size=chosen.batch_size,
                 )
+            workers = faster_whisper.workers_for(chosen.device, threads, audio_seconds)
             whisper = models.load_whisper(
-                options.model, chosen.device, chosen.compute_type, threads, folder, batch_size=chosen.batch_size
+                options.model,
+                chosen.device,
+                chosen.compute_type,
+                threads,
+                folder,
+                batch_size=chosen.batch_size,
+                workers=workers,
             )
-            return faster_whisper.FasterWhisper(whisper, options.model, options.beam_size, chosen.batch_size)
+            return faster_whisper.FasterWhisper(whisper, options.model, options.beam_size, chosen.batch_size, workers)
 
         rungs = hardware.ladder(s.device, options.compute_type, models.whisper_bytes(options.model, folder))
         first = hardware.first_fitting(rungs, rung, models.shelf.room)

@@ -104,11 +104,19 @@ shelf = Shelf()
 
 
 def load_whisper(
-    model: str, device: str, compute_type: str, threads: int, models_folder: Path, *, batch_size: int = 8
+    model: str,
+    device: str,
+    compute_type: str,
+    threads: int,
+    models_folder: Path,
+    *,
+    batch_size: int = 8,
+    workers: int = 1,
 ) -> "WhisperModel":
     """Whisper in CTranslate2 format. Raises MODEL_UNAVAILABLE, OUT_OF_MEMORY.
 
     :param batch_size: what it is going to be used with; room is made for that.
+    :param workers: calls that it can carry out at the same time, with `threads / workers` threads each.
     """
     if compute_type == "default":
         compute_type = hardware.default_compute_type(device)
@@ -120,13 +128,19 @@ def load_whisper(
         from faster_whisper import WhisperModel
 
         try:
-            return WhisperModel(str(folder), device=device, compute_type=compute_type, cpu_threads=threads)
+            return WhisperModel(
+                str(folder),
+                device=device,
+                compute_type=compute_type,
+                cpu_threads=max(threads // workers, 1),
+                num_workers=workers,
+            )
         except (OSError, ValueError, RuntimeError) as error:
             if hardware.is_out_of_memory(error, rung):
                 raise PipelineError(ErrorCode.OUT_OF_MEMORY, f"Whisper '{Path(model).name}'") from error
             raise _unavailable(model, error) from error
 
-    return shelf.get(("whisper", folder, device, compute_type, threads), needed, load, device=device)
+    return shelf.get(("whisper", folder, device, compute_type, threads, workers), needed, load, device=device)
 
 
 def whisper_bytes(model: str, models_folder: Path) -> int:

@@ -8,6 +8,7 @@ at once. A group whose result is suspicious is decoded again with other settings
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -252,16 +253,22 @@ def detect_language(
 ) -> tuple[str | None, float]:
     """(ISO 639-1, probability) by the vote of clips of speech from all over the recording, or (None, 0.0).
 
-    An intro, a jingle or a quotation at the beginning must not decide. Clips are heard from the middle outwards until
-    two agree and are sure.
+    An intro, a jingle or a quotation at the beginning must not decide. Clips are heard from the middle outwards, the
+    first two together and then one by one until all agree and are sure.
     """
-    votes: list[dict[str, float]] = []
-    for clip in _clips(audio, audio_seconds, find_speech):
-        votes += recogniser.detect_language([clip])
-        language, _ = _winner(votes)
-        if not votes or (len(votes) > 1 and all(vote.get(language or "", 0.0) >= _LANGUAGE_SURE for vote in votes)):
+    clips = _clips(audio, audio_seconds, find_speech)
+    votes = recogniser.detect_language(list(islice(clips, 2)))
+    while votes and not _are_sure(votes):
+        clip = next(clips, None)
+        if clip is None:
             break
+        votes += recogniser.detect_language([clip])
     return _winner(votes)
+
+
+def _are_sure(votes: list[dict[str, float]]) -> bool:
+    language, _ = _winner(votes)
+    return len(votes) > 1 and all(vote.get(language or "", 0.0) >= _LANGUAGE_SURE for vote in votes)
 
 
 def _winner(votes: list[dict[str, float]]) -> tuple[str | None, float]:
