@@ -7,7 +7,6 @@ Its acoustic model and dictionary are in the wheel. Words that the dictionary la
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +16,6 @@ from transcribe_pipeline.speech.aligner import Utterance
 from transcribe_pipeline.speech.aligners.pronunciation import pronunciations
 from transcribe_pipeline.speech.recogniser import Samples
 from transcribe_pipeline.speech.spans import Span
-
-if TYPE_CHECKING:
-    pass
 
 LANGUAGES = frozenset({"en"})
 _FRAME_SECONDS = 0.01
