@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, and_, bindparam, or_, select, tuple_, update
+from sqlalchemy import Connection, Engine, Select, Text, and_, bindparam, cast, func, or_, select, tuple_, update
 from sqlalchemy.orm import aliased
 
 from transcribe_pipeline.artifacts import ListedUpload, Sidecar
@@ -361,6 +361,25 @@ def list_files(
         registered_at = select(last.registered_at).where(last.id == after).scalar_subquery()
         statement = statement.where(tuple_(MediaFile.registered_at, MediaFile.id) < tuple_(registered_at, after))
     return _fetch(engine, statement)
+
+
+def lacking(engine: Engine, stage: str) -> int:
+    """How many files go without what this stage makes."""
+    statement = select(func.count()).where(cast(MediaFile.degraded, Text).contains(f'"{stage}"'))
+    return read(engine, lambda connection: connection.execute(statement).scalar_one())
+
+
+def mend(engine: Engine, partition_key: str, stage: str, transcript_id: str) -> None:
+    """The file lacks this stage no longer; nothing happens if it has another transcript by now."""
+    is_meant = and_(MediaFile.partition_key == partition_key, MediaFile.current_transcript_id == transcript_id)
+
+    def work(connection: Connection) -> None:
+        degraded = connection.execute(select(MediaFile.degraded).where(is_meant).with_for_update()).scalar() or []
+        if stage in degraded:
+            left = [name for name in degraded if name != stage]
+            connection.execute(update(MediaFile).where(is_meant).values(degraded=left))
+
+    write(engine, work)
 
 
 def _views(owner: str | None) -> Select[Any]:
