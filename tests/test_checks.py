@@ -18,7 +18,7 @@ from transcribe_pipeline.checks import (
     version_became_current,
     words_in_order,
 )
-from transcribe_pipeline.export.formats import FORMATS
+from transcribe_pipeline.export.formats import RESULT_FORMATS
 from transcribe_pipeline.ledger import leases, transcripts
 from transcribe_pipeline.resources.results import publish
 
@@ -114,7 +114,7 @@ def test_exports_read_back_are_compared_with_the_transcript(world: World, export
     assert exports_are_lossless(exported, ledger=world.ledger, store=world.store).passed
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", RESULT_FORMATS)
 def test_a_lost_word_is_seen_in_every_format(world: World, exported: Subtitles, name: str):
     (file,) = [file for file in exported.files if file.format == name]
     world.store.put_bytes(file.object_key, world.store.get_bytes(file.object_key).replace(b"done?", b""))

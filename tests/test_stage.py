@@ -36,6 +36,7 @@ Work = Callable[[Stage], None]
 
 VALUE = Subtitles(transcript_id="t", files=())
 SHA256 = "ab" * 32
+LAST = list(STAGES)[-1]
 OTHER_RUN = "3c1f6c3e-0000-4000-8000-000000000001"
 
 
@@ -110,7 +111,7 @@ def take(world: World, key: str, run_id: str = OTHER_RUN) -> leases.Claim:
 
 def test_the_last_stage_completes_the_file(world: World):
     key = world.add()
-    result = materialise(world, key, lambda stage: stage.report(words=7), name="subtitles")
+    result = materialise(world, key, lambda stage: stage.report(words=7), name=LAST)
     assert result.success
     file = world.file(key)
     assert (file.status, file.progress, file.stage) == (Status.COMPLETED, 1.0, None)
@@ -120,7 +121,7 @@ def test_the_last_stage_completes_the_file(world: World):
     assert isinstance(metadata["stage_seconds"].value, float)
     assert metadata["artifact_key"].value in artifacts(world)
     (timing,) = timings.of_file(world.ledger, file.id)
-    assert (timing.stage, timing.outcome, timing.error_code) == ("subtitles", Outcome.SUCCEEDED, None)
+    assert (timing.stage, timing.outcome, timing.error_code) == (LAST, Outcome.SUCCEEDED, None)
 
 
 def test_between_stages_the_run_keeps_its_lease(world: World):
@@ -133,7 +134,7 @@ def test_between_stages_the_run_keeps_its_lease(world: World):
 
 def test_a_stage_materialised_alone_gives_the_file_back(world: World):
     key = world.add()
-    materialise(world, key, idle, name="subtitles")
+    materialise(world, key, idle, name=LAST)
     finished_at = world.file(key).finished_at
     assert materialise(world, key, idle, name="transcript", alone=True).success
     assert (world.file(key).status, world.file(key).finished_at) == (Status.COMPLETED, finished_at)
@@ -151,7 +152,7 @@ def test_progress_rises_and_stays_below_one_until_the_result_is_there(world: Wor
             seen.append(world.file(key).progress)
             assert world.file(key).stage == stage.name
 
-    for name in ("upload", "transcription", "subtitles"):
+    for name in ("upload", "transcription", LAST):
         assert materialise(world, key, work, name=name).success
         let_leases_run_out(world)  # each materialisation here is a run of its own
     assert seen == sorted(seen)
@@ -216,16 +217,16 @@ def test_an_error_that_may_pass_leaves_the_file_to_a_retry(world: World, error: 
 def test_a_retry_that_succeeds_clears_the_error(world: World):
     key = world.add()
     materialise(world, key, raising(PipelineError(ErrorCode.STORE_UNAVAILABLE)))
-    materialise(world, key, idle, name="subtitles")
+    materialise(world, key, idle, name=LAST)
     assert (world.file(key).status, world.file(key).error_code) == (Status.COMPLETED, None)
     assert world.file(key).attempts == 2
 
 
 def test_a_failed_delivery_costs_nothing_but_itself(world: World):
     key = world.add()
-    result = materialise(world, key, raising(PipelineError(ErrorCode.STORE_DENIED)), name="subtitles")
+    result = materialise(world, key, raising(PipelineError(ErrorCode.STORE_DENIED)), name=LAST)
     assert not result.success
-    assert (world.file(key).status, world.file(key).degraded) == (Status.COMPLETED, ["subtitles"])
+    assert (world.file(key).status, world.file(key).degraded) == (Status.COMPLETED, [LAST])
 
 
 def interrupt(_stage: Stage) -> None:
@@ -237,7 +238,7 @@ def test_a_stage_may_let_the_file_go_on_without_it(world: World):
     key = world.add()
     broken = PipelineError(ErrorCode.MODEL_UNAVAILABLE, "no weights")
     assert materialise(world, key, lambda stage: stage.degrade(broken), name="diarization").success
-    assert materialise(world, key, idle, name="subtitles").success
+    assert materialise(world, key, idle, name=LAST).success
     file = world.file(key)
     assert (file.status, file.degraded, file.error_code) == (Status.COMPLETED, ["diarization"], None)
 
@@ -246,7 +247,7 @@ def test_a_stage_that_succeeds_later_is_degraded_no_more(world: World):
     key = world.add()
     broken = PipelineError(ErrorCode.MODEL_UNAVAILABLE)
     materialise(world, key, lambda stage: stage.degrade(broken), name="diarization")
-    materialise(world, key, idle, name="subtitles")
+    materialise(world, key, idle, name=LAST)
     assert materialise(world, key, idle, name="diarization", alone=True).success
     assert world.file(key).degraded == []
 

@@ -569,3 +569,19 @@ class Subtitles(Artifact):
 
     transcript_id: str
     files: tuple[ExportFile, ...]
+
+
+class TranscriptPage(Artifact):
+    """The page on which people read, hear and search a transcript."""
+
+    transcript_id: str
+    object_key: str
+    size_bytes: int
+
+
+class SearchDocument(Artifact):
+    """What the search index was given of a transcript."""
+
+    transcript_id: str
+    passages: int | None
+    """Segments that can be found; None if the index could not be reached."""

@@ -16,15 +16,20 @@ from transcribe_pipeline.artifacts import (
     Diarization,
     GivenTranscript,
     Options,
+    SearchDocument,
     Subtitles,
     Transcript,
     Transcription,
     TranscriptRecord,
 )
+from transcribe_pipeline.errors import PipelineError
 from transcribe_pipeline.export.formats import difference
 from transcribe_pipeline.ledger import transcripts
 from transcribe_pipeline.partitions import media_files
 from transcribe_pipeline.resources.object_store import ObjectStore
+from transcribe_pipeline.resources.search_index import Search
+from transcribe_pipeline.search.documents import passages
+from transcribe_pipeline.search.index import Query, Scope
 
 _DURATION_TOLERANCE = 0.02
 """Share of the declared length; containers round, codecs pad."""
@@ -188,6 +193,29 @@ def exports_are_lossless(
     return dg.AssetCheckResult(passed=not losses, metadata={"formats": len(found), **losses})
 
 
+@dg.asset_check(asset="search_document", partitions_def=media_files)
+def transcript_can_be_found(
+    context: dg.AssetCheckExecutionContext,
+    search_document: SearchDocument,
+    ledger: dg.ResourceParam[Engine],
+    search: dg.ResourceParam[Search],
+) -> dg.AssetCheckResult:
+    """The index, asked for everything of this file, finds as many segments as the transcript has."""
+    transcript = transcripts.load(ledger, search_document.transcript_id)
+    expected = len(passages(transcript, {}))
+    try:
+        found = search.index.search(Query(files=frozenset({context.partition_key})), Scope.everything())
+    except PipelineError as error:
+        return dg.AssetCheckResult(
+            passed=False, severity=dg.AssetCheckSeverity.WARN, metadata={"failure": error.sentence}
+        )
+    return dg.AssetCheckResult(
+        passed=found.total_hits == expected,
+        severity=dg.AssetCheckSeverity.WARN,  # the transcript is there, and reconciliation mends the index
+        metadata={"segments": expected, "found": found.total_hits},
+    )
+
+
 all_checks = [
     audio_is_whole,
     language_is_certain,
@@ -199,4 +227,5 @@ all_checks = [
     speakers_are_plausible,
     version_became_current,
     exports_are_lossless,
+    transcript_can_be_found,
 ]

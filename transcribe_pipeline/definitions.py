@@ -8,11 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from transcribe_pipeline import checks, jobs, sensors
+from transcribe_pipeline import checks, jobs, schedules, sensors
 from transcribe_pipeline.assets import delivery, ingest, operations, speech
 from transcribe_pipeline.resources.ledger import LedgerResource
 from transcribe_pipeline.resources.object_store import ObjectStoreResource
 from transcribe_pipeline.resources.recordings import RecordingsResource
+from transcribe_pipeline.resources.search_index import SearchResource
 from transcribe_pipeline.resources.speech_models import SpeechModelsResource
 from transcribe_pipeline.settings import settings
 from transcribe_pipeline.stage import artifact_io_manager
@@ -26,6 +27,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         "ledger": LedgerResource(),
         "recordings": RecordingsResource(store=store),
         "speech": SpeechModelsResource(),
+        "search": SearchResource(),
         "artifacts": artifact_io_manager,
     }
     return dg.Definitions(
@@ -33,6 +35,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         asset_checks=checks.all_checks,
         jobs=[jobs.process_media],
         sensors=sensors.all_sensors,
+        schedules=schedules.all_schedules,
         resources=resources | dict(resource_overrides or {}),
         # A process per step, Dagster's default, costs 2.8 s a step and would load the models again and again.
         executor=dg.in_process_executor,

@@ -53,6 +53,7 @@ class ErrorCode(StrEnum):
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     ARTIFACT_MISSING = "ARTIFACT_MISSING"
     PROMOTION_REFUSED = "PROMOTION_REFUSED"
+    REINDEX_REFUSED = "REINDEX_REFUSED"
     # what people ask for
     BAD_QUERY = "BAD_QUERY"
     BAD_EXPORT = "BAD_EXPORT"
@@ -190,6 +191,11 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
         _P,
         "This version should not take the current one's place.",
         "Compare them with 'transcribe diff'; add --force if it is the right one all the same.",
+    ),
+    ErrorCode.REINDEX_REFUSED: ErrorEntry(
+        _P,
+        "The search index was not replaced.",
+        "Search goes on with the index as it is; remove the cause and build the index again.",
     ),
     ErrorCode.BAD_QUERY: ErrorEntry(
         _P,

@@ -107,6 +107,11 @@ class Settings(BaseSettings):
         " MiniLM, if installed. `none`: words alone.",
     )
 
+    # pages
+    pages_url: str = Field(
+        "http://127.0.0.1:3001", description="Where transcript pages are served, for links to them: `transcribe serve`."
+    )
+
     # running
     settle_seconds: float = Field(
         3, ge=0, description="In a folder, a file must have been unchanged this long before it is picked up."

@@ -37,15 +37,17 @@ STAGES: dict[str, float] = {
     "transcription": 55,
     "given_transcript": 1,
     "alignment": 3,
-    "diarization": 25,
+    "diarization": 24,
     "transcript": 1,
     "transcript_record": 2,
     "speaker_identities": 1,
-    "subtitles": 2,
+    "subtitles": 1,
+    "transcript_page": 1,
+    "search_document": 1,
 }
 """Per-media stages in flow order, and their share of the work (percent, as measured with Whisper base on 2 cores)."""
 
-_DELIVERY = frozenset({"speaker_identities", "subtitles"})
+_DELIVERY = frozenset({"speaker_identities", "subtitles", "transcript_page", "search_document"})
 """Stages after the record: when one fails the transcript is there already, so the file is done but degraded."""
 
 GENERATION_TAG = "transcribe/generation"

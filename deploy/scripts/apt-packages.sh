@@ -7,7 +7,7 @@ set -eu
 # setpriv and prlimit confine the media tools; python3-venv makes the virtual environment.
 packages="ffmpeg libimage-exiftool-perl util-linux python3-venv"
 if [ "${1:-}" = test ]; then
-    packages="$packages postgresql fonts-dejavu-core"
+    packages="$packages postgresql fonts-dejavu-core chromium poppler-utils"
 fi
 
 missing=""

@@ -10,7 +10,6 @@ from tests.cli.conftest import Run
 from tests.ledger.samples import claimed, take, transcript, upload
 from transcribe_pipeline import cli
 from transcribe_pipeline.errors import CATALOGUE, ErrorCode, PipelineError
-from transcribe_pipeline.export.formats import FORMATS, difference
 from transcribe_pipeline.ledger import leases, transcripts
 from transcribe_pipeline.ledger.files import register
 from transcribe_pipeline.ledger.models import Status
@@ -18,7 +17,6 @@ from transcribe_pipeline.ledger.models import Status
 
 def test_the_options_offer_what_there_is() -> None:
     assert typing.get_args(cli.StatusName) == tuple(Status)
-    assert typing.get_args(cli.FormatName) == tuple(FORMATS)
 
 
 def test_looking_at_files_loads_no_dagster_and_help_no_database_driver() -> None:
@@ -113,29 +111,6 @@ def test_a_name_of_several_files_asks_which(run: Run, meeting: str, ledger: Engi
     assert meeting in result.stderr
     assert other.partition_key in result.stderr
     assert run("show", "meeting.mp3", "--owner", "bob").exit_code == 0
-
-
-# --- export ---------------------------------------------------------------------------------------------------------
-
-
-def test_every_format_holds_the_transcript(run: Run, meeting: str, tmp_path: Path) -> None:
-    for name in FORMATS:
-        printed = run("export", meeting, "--format", name)
-        assert difference(transcript(), name, printed.stdout_bytes) is None
-        assert run("export", meeting, "-f", name, "-o", tmp_path / "out").exit_code == 0
-        assert (tmp_path / "out").read_bytes() == printed.stdout_bytes
-
-
-def test_a_file_without_transcript_has_nothing_to_export(run: Run, waiting: str) -> None:
-    result = run("export", "interview.wav", "--format", "txt")
-    assert (result.exit_code, result.stdout) == (3, "")
-    assert "no transcript yet" in result.stderr
-
-
-def test_a_folder_that_is_not_there_is_one_line(run: Run, meeting: str, tmp_path: Path) -> None:
-    result = run("export", meeting, "-f", "srt", "-o", tmp_path / "nowhere" / "out.srt")
-    assert result.exit_code == 1
-    assert result.stderr == "No such file or directory (out.srt).\n"
 
 
 # --- watch ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from tests.cli.conftest import Run
 from tests.ledger.samples import upload
 from tests.ledger.test_voices import heard
+from transcribe_pipeline.cli.voices import RELABELLED
 from transcribe_pipeline.ledger import voices
 
 ROOT = Path(__file__).parents[2]
@@ -48,9 +49,7 @@ def test_confirming_asks_dagster_to_relabel_exactly_the_affected_files(run: Run,
     assert backfill.asset_backfill_data
     wanted = backfill.asset_backfill_data.target_subset.iterate_asset_partitions()
     assert {(each.asset_key.to_user_string(), each.partition_key) for each in wanted} == {
-        (asset, upload(name).partition_key)
-        for asset in ("speaker_identities", "subtitles")
-        for name in ("a.mp3", "b.mp3")
+        (asset, upload(name).partition_key) for asset in RELABELLED for name in ("a.mp3", "b.mp3")
     }
 
 

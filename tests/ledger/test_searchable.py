@@ -44,9 +44,10 @@ def test_a_file_is_mended_for_the_transcript_that_it_has(engine: Engine):
     leases.record_sha256(engine, claim, SHA256)
     saved = transcripts.save(engine, claim, transcript(), artifact_key="a", provenance={})
     leases.complete(engine, claim, degraded=["subtitles", "search_document"])
-    assert files.lacking(engine, "search_document") == 1
+    lacking = [(MEETING, saved.transcript_id)]
+    assert files.lacking(engine, "search_document") == lacking
     files.mend(engine, MEETING, "search_document", "another transcript")
-    assert files.lacking(engine, "search_document") == 1
+    assert files.lacking(engine, "search_document") == lacking
     files.mend(engine, MEETING, "search_document", saved.transcript_id)
-    assert (files.lacking(engine, "search_document"), files.lacking(engine, "subtitles")) == (0, 1)
+    assert (files.lacking(engine, "search_document"), files.lacking(engine, "subtitles")) == ([], lacking)
     assert files.get(engine, MEETING).degraded == ["subtitles"]

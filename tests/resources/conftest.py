@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import dagster as dg
 import pytest
 
+from tests.ledger.conftest import create_database, empty
+from tests.resources.installations import Installation
 from tests.servers.proxy import FaultProxy, fault_proxy
+from transcribe_pipeline.ledger.database import connect, migrate
 from transcribe_pipeline.resources.object_store import ObjectStore, open_store
+from transcribe_pipeline.search.embedded import EmbeddedIndex
+from transcribe_pipeline.settings import Settings
 
 
 @pytest.fixture
@@ -75,3 +81,73 @@ def upload(store: ObjectStore, request: pytest.FixtureRequest) -> Upload:
         return put
     client, bucket = request.getfixturevalue("s3_client"), request.getfixturevalue("bucket")
     return lambda key, data: client.put_object(Bucket=bucket, Key=f"some/base/{key}", Body=data)
+
+
+# --- whole installations --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("ledger") / "empty.db"
+    engine = connect(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def postgres_ledger_url(postgres_url: str) -> str:
+    url = create_database(postgres_url, "forgetting")
+    engine = connect(url)
+    migrate(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="session")
+def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dagster")
+
+
+@pytest.fixture(scope="session")
+def dagster_instance(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
+    """Made once: its databases take seconds."""
+    with dg.DagsterInstance.local_temp(str(dagster_home)) as instance:
+        yield instance
+
+
+@pytest.fixture
+def installation(
+    request: pytest.FixtureRequest, tmp_path: Path, dagster_instance: dg.DagsterInstance
+) -> Iterator[Installation]:
+    kind = getattr(request, "param", "folder")
+    if kind == "folder":
+        (tmp_path / "ledger.db").write_bytes(request.getfixturevalue("empty_ledger"))
+        ledger = connect(f"sqlite:///{tmp_path}/ledger.db")
+    else:
+        ledger = connect(request.getfixturevalue("postgres_ledger_url"))
+        empty(ledger)
+    dagster_instance.wipe()
+    yield Installation(
+        Settings(home=tmp_path),
+        ledger,
+        request.getfixturevalue(f"{kind}_store"),
+        dagster_instance,
+        EmbeddedIndex(tmp_path / "search.db"),
+        request.getfixturevalue(f"put_{kind}"),
+    )
+    ledger.dispose()
+
+
+@pytest.fixture
+def put_folder(folder: Path) -> Callable[[str, bytes], None]:
+    def put(key: str, data: bytes) -> None:
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(data)
+
+    return put
+
+
+@pytest.fixture
+def put_s3(s3_client: Any, bucket: str) -> Callable[[str, bytes], None]:
+    return lambda key, data: s3_client.put_object(Bucket=bucket, Key=f"some/base/{key}", Body=data)

@@ -1,16 +1,29 @@
 """From a transcript to what people find, read and download."""
 
+from urllib.parse import quote
+
 import dagster as dg
 from sqlalchemy import Engine
 
-from transcribe_pipeline.artifacts import SpeakerIdentities, Subtitles, Transcript, TranscriptRecord
+from transcribe_pipeline.artifacts import (
+    SearchDocument,
+    SpeakerIdentities,
+    Subtitles,
+    Transcript,
+    TranscriptPage,
+    TranscriptRecord,
+)
 from transcribe_pipeline.assets.common import code_version, media_asset
+from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger import leases, transcripts, voices
 from transcribe_pipeline.resources.artifact_store import ArtifactStore, FileVersion, content_id
 from transcribe_pipeline.resources.object_store import ObjectStore
-from transcribe_pipeline.resources.results import publish
+from transcribe_pipeline.resources.results import publish, publish_page
+from transcribe_pipeline.resources.search_index import Search
 from transcribe_pipeline.settings import settings
 from transcribe_pipeline.stage import Stage
+
+_INDEX_FAILURES = frozenset({ErrorCode.SEARCH_UNAVAILABLE, ErrorCode.CONFIGURATION})
 
 
 @dg.asset(**media_asset("transcript_record", "delivery", "sqlalchemy"), code_version=code_version(2))
@@ -92,3 +105,54 @@ def subtitles(
             bytes=sum(file.size_bytes for file in written.files),
         )
         return written
+
+
+@dg.asset(
+    **media_asset("transcript_page", "delivery", "javascript"), code_version=code_version(1), deps=[speaker_identities]
+)
+def transcript_page(
+    context: dg.AssetExecutionContext,
+    transcript_record: TranscriptRecord,
+    ledger: dg.ResourceParam[Engine],
+    store: dg.ResourceParam[ObjectStore],
+) -> TranscriptPage:
+    """One HTML file to read, hear and search the current version in, beside the other results."""
+    with Stage(context, ledger) as stage:
+        written = publish_page(
+            ledger,
+            store,
+            settings(),
+            context.partition_key,
+            before_write=lambda: leases.check(ledger, stage.claim),
+        )
+        stage.report(
+            page=dg.MetadataValue.url(f"{settings().pages_url.rstrip('/')}/{quote(written.object_key)}"),
+            file=store.url(written.object_key),
+            bytes=written.size_bytes,
+        )
+        return written
+
+
+@dg.asset(
+    **media_asset("search_document", "delivery", "opensearch" if settings().search_url else "sqlite"),
+    code_version=code_version(1, "search_url", "search_index"),
+    deps=[speaker_identities],
+)
+def search_document(
+    context: dg.AssetExecutionContext,
+    transcript_record: TranscriptRecord,
+    ledger: dg.ResourceParam[Engine],
+    search: dg.ResourceParam[Search],
+) -> SearchDocument:
+    """The current version's segments in the search index. Without an index the file goes on, and is indexed later."""
+    with Stage(context, ledger) as stage:
+        leases.check(ledger, stage.claim)
+        try:
+            document = search.publish(ledger, context.partition_key)
+        except PipelineError as error:
+            if error.code not in _INDEX_FAILURES:
+                raise
+            stage.degrade(error)
+            return SearchDocument(transcript_id=transcript_record.transcript_id, passages=None)
+        stage.report(passages=document.passages or 0)
+        return document

@@ -4,6 +4,8 @@ Those imports stand inside the commands, so that `transcribe --help` loads no da
 Dagster.
 """
 
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,7 +26,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="File name, partition key, object key or id.", show_default=False)]
 Owner = Annotated[str | None, typer.Option(help="Only files of this owner.", show_default=False)]
 StatusName = Literal["pending", "queued", "processing", "completed", "error"]
-FormatName = Literal["srt", "vtt", "txt", "json", "csv"]
+# An enumeration, since typer takes no list of literals. Named like their values.
+FormatName = StrEnum(
+    "FormatName",
+    [
+        "srt", "vtt", "ass", "txt", "md", "docx", "json", "csv", "tsv", "whisperx", "podcast",
+        "rttm", "ctm", "audacity", "textgrid", "eaf", "zip",
+    ],
+)  # fmt: skip
 
 
 # --- setting up -----------------------------------------------------------------------------------------------------
@@ -119,20 +128,139 @@ def watch(
     watching.watch(name, owner=owner, as_json=as_json)
 
 
+# --- reading and taking along ----------------------------------------------------------------------------------------
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help='Words, "phrases", begin*, roughly~, -without.', show_default=False)],
+    owner: Annotated[str | None, typer.Option(help="Only recordings of this owner.", show_default=False)] = None,
+    speaker: Annotated[list[str] | None, typer.Option(help="Only what they say; may be repeated.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="ISO 639-1 code; may be repeated.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Added at or after this time (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Added before this time (UTC).")] = None,
+    fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Find misspelt words too.")] = False,
+    meaning: Annotated[bool, typer.Option("--meaning", help="Find also what means the same.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Recordings on a page.")] = 10,
+    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Find what was said: all words, in any form that the language knows, best recordings first.
+
+    Example: transcribe search '"interest rate" bank*' --speaker "Ann Lee"
+    """
+    from transcribe_pipeline.cli import search as searching
+    from transcribe_pipeline.resources.search_index import Search
+    from transcribe_pipeline.search.index import Query, Scope
+    from transcribe_pipeline.settings import load_settings
+
+    query = Query(
+        text=text,
+        fuzzy=fuzzy,
+        semantic=meaning,
+        speakers=frozenset(speaker or ()),
+        languages=frozenset(language or ()),
+        since=since.replace(tzinfo=UTC) if since else None,
+        until=until.replace(tzinfo=UTC) if until else None,
+        offset=(page - 1) * limit,
+        limit=limit,
+    )
+    # Whoever may run this may read the ledger and every recording; people who may not come through a server.
+    scope = Scope.of(owner) if owner else Scope.everything()
+    searching.search(Search(load_settings()).index, query, scope, as_json=as_json)
+
+
+@app.command("open")
+def open_page(
+    name: Name,
+    owner: Owner = None,
+    port: Annotated[int, typer.Option(help="Where pages are served.")] = 3001,
+) -> None:
+    """Open a transcript's page in the browser, with its recording; serves it until Ctrl-C if nothing else does."""
+    from transcribe_pipeline.cli import serving
+
+    serving.open_page(name, owner=owner, port=port)
+
+
+@app.command()
+def serve(port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 3001) -> None:
+    """Serve transcript pages and their recordings to this machine, until Ctrl-C. There is no login."""
+    from transcribe_pipeline.cli import serving
+
+    serving.serve(port=port)
+
+
 @app.command()
 def export(
-    name: Name,
-    format_name: Annotated[FormatName, typer.Option("--format", "-f", help="What to write.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write. Default: stdout.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="File name, partition key, object key or id.", show_default=False)
+    ] = None,
+    format_name: Annotated[
+        list[FormatName] | None,
+        typer.Option("--format", "-f", help="What to write; may be repeated.", show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All files; with --owner, all of that owner.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File, .zip or folder to write. Default: stdout.")
+    ] = None,
     owner: Owner = None,
+    names: Annotated[bool, typer.Option(help="Say who speaks.")] = True,
+    words_per_cue: Annotated[int | None, typer.Option(min=1, help="At most so many words in a subtitle.")] = None,
+    language: Annotated[
+        Literal["original", "en"], typer.Option(help="'en': the English translation, where one was made.")
+    ] = "original",
+    redact: Annotated[list[str] | None, typer.Option(help="Hide this word or phrase; may be repeated.")] = None,
+    placeholder: Annotated[str, typer.Option(help="What stands where something is hidden.")] = "[redacted]",
 ) -> None:
-    """Write a transcript as subtitles, text, JSON or CSV.
+    """Write transcripts as subtitles, documents, tables or annotations; several at once as a ZIP archive or a folder.
 
-    Example: transcribe export interview.mp4 --format srt -o interview.srt
+    Example: transcribe export interview.mp4 --format docx -o interview.docx
+
+    Example: transcribe export --all --owner ann -f srt -f md -o ann.zip
     """
-    from transcribe_pipeline.cli import files
+    from transcribe_pipeline.cli import exporting
+    from transcribe_pipeline.export.options import ExportOptions
 
-    files.export(name, format_name, destination=output, owner=owner)
+    options = ExportOptions(
+        names=names, words_per_cue=words_per_cue, language=language, redact=tuple(redact or ()), placeholder=placeholder
+    )
+    exporting.export(name, format_name or [], every=every, owner=owner, destination=output, options=options)
+
+
+# --- everything known, and forgetting ---------------------------------------------------------------------------------
+
+
+@app.command("export-data")
+def export_data(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder or .zip to write.", show_default=False)],
+    name: Annotated[str | None, typer.Argument(help="A file. Default: all of --owner.", show_default=False)] = None,
+    owner: Annotated[str | None, typer.Option(help="An owner.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Write everything known of a file or an owner as JSON and CSV: metadata, versions, speakers, timings, runs.
+
+    Example: transcribe export-data --owner ann -o ann-data.zip
+    """
+    from transcribe_pipeline.cli import data
+
+    data.export_data(name, owner=owner, destination=output, as_json=as_json)
+
+
+@app.command()
+def forget(
+    name: Annotated[str | None, typer.Argument(help="A file. Default: all of --owner.", show_default=False)] = None,
+    owner: Annotated[str | None, typer.Option(help="An owner.", show_default=False)] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it. Without, only show what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask no question.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete a file, or all of an owner, everywhere, and prove it: the upload too.
+
+    Shows what would go; --apply does it.
+    """
+    from transcribe_pipeline.cli import data
+
+    data.forget(name, owner=owner, apply=apply, yes=yes, as_json=as_json)
 
 
 # --- versions -------------------------------------------------------------------------------------------------------
@@ -363,3 +491,52 @@ def voices_relabel(owner: WhoseVoices = None, as_json: Json = False) -> None:
     from transcribe_pipeline.cli import voices
 
     voices.relabel(owner=owner, as_json=as_json)
+
+
+# --- the search index -------------------------------------------------------------------------------------------------
+
+index_app = typer.Typer(
+    no_args_is_help=True,
+    help="The search index. It holds nothing that the ledger does not know, and can always be made anew.",
+)
+app.add_typer(index_app, name="index")
+
+
+@index_app.command("status")
+def index_status(as_json: Json = False) -> None:
+    """What the index holds, and whether that is all."""
+    from transcribe_pipeline.cli import index
+
+    index.status(as_json=as_json)
+
+
+@index_app.command("reconcile")
+def index_reconcile() -> None:
+    """Compare the index with the ledger and repair only the difference. The schedule does this every 10 minutes."""
+    from transcribe_pipeline.cli import index
+
+    index.reconcile()
+
+
+@index_app.command("rebuild")
+def index_rebuild() -> None:
+    """Build a new OpenSearch index while the present one is searched, compare it with the ledger, then take it over."""
+    from transcribe_pipeline.cli import index
+
+    index.rebuild()
+
+
+@index_app.command("confirm")
+def index_confirm() -> None:
+    """After 'rebuild': delete the previous index."""
+    from transcribe_pipeline.cli import index
+
+    index.confirm()
+
+
+@index_app.command("rollback")
+def index_rollback() -> None:
+    """After 'rebuild': search the previous index again."""
+    from transcribe_pipeline.cli import index
+
+    index.rollback()

@@ -1,8 +1,6 @@
-"""Looking at files: `ls`, `show`, `export`. Reads the ledger alone; loads neither Dagster nor the object store."""
+"""Looking at files: `ls`, `show`. Reads the ledger alone; loads neither Dagster nor the object store."""
 
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -15,8 +13,7 @@ from transcribe_pipeline.artifacts import SpeakerIdentities, Transcript
 from transcribe_pipeline.cli import output, transcript_view
 from transcribe_pipeline.cli.output import ExitCode, plain
 from transcribe_pipeline.errors import CATALOGUE, ErrorCode, PipelineError
-from transcribe_pipeline.export.formats import FORMATS, result_keys
-from transcribe_pipeline.export.script import Script
+from transcribe_pipeline.export.formats import result_keys
 from transcribe_pipeline.ledger import files, timings, transcripts, voices
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.ledger.models import Status
@@ -161,21 +158,3 @@ def _print_file(ledger: Engine, configured: Settings, file: FileView) -> None:
     for location in result_locations(configured, file):
         facts.add_row("result", plain(location))
     output.stdout().print(facts)
-
-
-# --- export ---------------------------------------------------------------------------------------------------------
-
-
-def export(name: str, format_name: str, *, destination: Path | None, owner: str | None) -> None:
-    ledger = open_ledger(load_settings())
-    file = resolve(ledger, name, owner)
-    transcript = current_transcript(ledger, file)
-    if transcript is None:
-        raise PipelineError(ErrorCode.ARTIFACT_MISSING, "this file has no transcript yet")
-    script = Script.of(transcript, file_name=file.file_name, names=identities(ledger, file).names)
-    content = FORMATS[format_name].render(script).encode()
-    if destination:
-        destination.write_bytes(content)
-        return
-    sys.stdout.buffer.write(content)  # as bytes: CSV has line ends of its own
-    sys.stdout.buffer.flush()

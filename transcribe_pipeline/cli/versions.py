@@ -174,17 +174,23 @@ def _before_current(history: Sequence[VersionView]) -> int:
 
 
 def _promote(ledger: Engine, configured: Settings, file: FileView, version: int, *, force: bool) -> None:
-    """The version becomes current, and the files that people download follow; promoting it again rewrites them."""
+    """The version becomes current, and what people download, read and find follows; promoting it again rewrites it."""
     from transcribe_pipeline.resources.object_store import open_store
-    from transcribe_pipeline.resources.results import publish
+    from transcribe_pipeline.resources.results import publish, publish_page
+    from transcribe_pipeline.resources.search_index import Search
     from transcribe_pipeline.speech.voices import Thresholds
 
     store = open_store(configured.resolved_store_url)
     record = transcripts.promote(ledger, file.partition_key, version, force=force)
     published = publish(ledger, store, configured.results_prefix, file.partition_key)
     output.note(f"Version {record.version} of {plain(file.file_name)} is current: {record.words} words.")
-    for export in published.files:
-        typer.echo(store.url(export.object_key))
+    shown = publish_page(ledger, store, configured, file.partition_key)
+    for key in [*(export.object_key for export in published.files), shown.object_key]:
+        typer.echo(store.url(key))
+    try:
+        Search(configured).publish(ledger, file.partition_key)
+    except PipelineError as error:
+        output.note(f"Search finds the other version until the index is reconciled: {error}")
     if file.partition_key in voices.outdated(ledger, file.owner, Thresholds.of(configured)):
         output.note(
             f"Voices have been named since; 'transcribe voices relabel --owner {plain(file.owner)}' applies it."

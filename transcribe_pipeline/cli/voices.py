@@ -1,7 +1,7 @@
 """Voices across files: `voices ls`, `show`, `confirm`, `rename`, `merge`, `undo`, `log`, `relabel`.
 
 A decision is a row in the ledger. Files in which somebody is now called otherwise are then named again by Dagster: a
-backfill of their last two assets, which the UI shows and its daemon carries out.
+backfill of the assets that hold names, which the UI shows and its daemon carries out.
 """
 
 import os
@@ -21,7 +21,7 @@ from transcribe_pipeline.ledger.voices import Decision
 from transcribe_pipeline.settings import Settings, load_settings
 from transcribe_pipeline.speech.voices import Thresholds
 
-RELABELLED = ("speaker_identities", "subtitles")
+RELABELLED = ("speaker_identities", "subtitles", "transcript_page", "search_document")
 """The assets that hold names, in flow order."""
 
 # --- looking --------------------------------------------------------------------------------------------------------

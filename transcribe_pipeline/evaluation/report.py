@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from transcribe_pipeline.evaluation.comparison import Figures, Measured, Result, figures
 from transcribe_pipeline.evaluation.scoring import Rate
-from transcribe_pipeline.export.picture import SPEAKER_COLOURS
+from transcribe_pipeline.export.colours import SPEAKER_COLOURS
 
 if TYPE_CHECKING:
     from PIL import ImageDraw, ImageFont

@@ -1,24 +1,16 @@
 """CSV (.csv): a row for every segment; RFC 4180 (comma, CRLF, quotes doubled), UTF-8, times in seconds.
 
-Spreadsheets run cells that begin like a formula (OWASP, 'CSV Injection'), so names and text get an apostrophe before
-such a beginning. The same after a semicolon, which begins a cell where that is the list separator (most of Europe).
-Cleaned text has no tab, line break or NUL, the other beginnings on OWASP's list.
+Names and text are made harmless for spreadsheets (`cells`).
 """
 
 import csv
 import io
-import re
 
 from transcribe_pipeline.artifacts import TranscriptSegment
+from transcribe_pipeline.export.cells import harmless, original
 from transcribe_pipeline.export.script import MalformedExport, Script
 
 _COLUMNS = ["segment", "start", "end", "speaker", "confidence", "text"]
-
-# Quotes and spaces before the sign count: '=1 must be marked as well for the mark to be undone, "=1" loses its quotes
-# when a spreadsheet splits at semicolons, and spaces may be trimmed. Full-width signs may be read as ASCII ones.
-_FORMULA = "[\"' ]*[=+\\-@＝＋－＠]"  # noqa: RUF001  # full-width signs are meant
-_UNMARKED = re.compile(f"(^|;)(?={_FORMULA})")
-_MARKED = re.compile(f"(^|;)'(?={_FORMULA})")
 
 
 def render(script: Script) -> str:
@@ -41,7 +33,7 @@ def read_words(text: str) -> list[str]:
     for number, row in enumerate(rows, start=1):
         if len(row) != len(_COLUMNS):
             raise MalformedExport(f"row {number} has {len(row)} of {len(_COLUMNS)} cells")
-        words += _MARKED.sub(r"\1", row[-1]).split()
+        words += original(row[-1]).split()
     return words
 
 
@@ -50,11 +42,7 @@ def _row(script: Script, segment: TranscriptSegment) -> list[str]:
         str(segment.id),
         f"{segment.start:.3f}",
         f"{segment.end:.3f}",
-        _harmless(script.name(segment.speaker)),
+        harmless(script.name(segment.speaker)),
         f"{segment.confidence:.3f}",
-        _harmless(script.text([segment])),
+        harmless(script.text([segment])),
     ]
-
-
-def _harmless(cell: str) -> str:
-    return _UNMARKED.sub(r"\1'", cell)

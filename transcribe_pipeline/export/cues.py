@@ -49,6 +49,13 @@ _SHORTNESS_COST = 4.0
 _LINE_BREAK_COLUMNS = 10
 
 
+class CueWord(NamedTuple):
+    text: str
+    start: float
+    """Seconds, as spoken; not bound to the cue's times."""
+    end: float
+
+
 @dataclass(frozen=True)
 class Cue:
     """One subtitle. Times are seconds in whole milliseconds; text is cleaned but not escaped for any format."""
@@ -61,6 +68,8 @@ class Cue:
     """Name to show before the text: that of a known speaker who did not speak in the cue before, else ''."""
     lines: tuple[str, ...]
     """One or two, never empty; the first leaves room for 'name: '."""
+    words: tuple[tuple[CueWord, ...], ...]
+    """Those of each line."""
 
 
 class _Word(NamedTuple):
@@ -91,24 +100,28 @@ class _Run(NamedTuple):
         return display_columns(f"{self.introduces}: ") if self.introduces else 0
 
 
-def build_cues(transcript: Transcript, names: Mapping[str, str]) -> list[Cue]:
-    """Divide a cleaned transcript (`Script.transcript`) into cues. `names`: its `Script.names`."""
-    cues = [cue for run in _runs(transcript, names) for cue in _run_cues(run, transcript.language)]
+def build_cues(transcript: Transcript, names: Mapping[str, str], max_words: int | None = None) -> list[Cue]:
+    """Divide a cleaned transcript (`Script.transcript`) into cues of at most `max_words`.
+
+    `names`: label -> name to introduce a speaker with; '' for none.
+    """
+    cues = [cue for run in _runs(transcript, names) for cue in _run_cues(run, transcript.language, max_words)]
     return _timed(cues, transcript.audio_seconds)
 
 
-def _run_cues(run: _Run, language: str) -> Iterator[Cue]:
+def _run_cues(run: _Run, language: str, max_words: int | None) -> Iterator[Cue]:
     """The run's cues, with times as spoken."""
-    stops = _division(run)
+    stops = _division(run, max_words or len(run.words))
     for first, stop in pairwise([0, *stops]):
         words = run.words[first:stop]
-        prefix_columns = run.prefix_columns if first == 0 else 0
+        lines = _lines(words, run.prefix_columns if first == 0 else 0)
         yield Cue(
             start=words[0].start,
             end=words[-1].end,
             speaker=run.speaker,
             introduces=run.introduces if first == 0 else "",
-            lines=_lines(words, prefix_columns, language),
+            lines=tuple(join_words((word.text for word in line), language) for line in lines),
+            words=tuple(tuple(CueWord(word.text, word.start, word.end) for word in line) for line in lines),
         )
 
 
@@ -170,7 +183,7 @@ def _break_cost(word: str, pause: float) -> float:
 # --- division into cues ---------------------------------------------------------------------------------------------
 
 
-def _division(run: _Run) -> list[int]:
+def _division(run: _Run, max_words: int) -> list[int]:
     """Where the run's cues stop (exclusive word positions), with the lowest total cost.
 
     Dynamic programming over break positions: a cue holds few words, so the time is linear in the run's length.
@@ -179,7 +192,7 @@ def _division(run: _Run) -> list[int]:
     best_cost = [0.0] + [float("inf")] * total
     best_start = [0] * (total + 1)
     for first in range(total):
-        for stop, columns in _fitting(run, first):
+        for stop, columns in _fitting(run, first, max_words):
             cost = best_cost[first] + _cost(run, first, stop, columns)
             if cost < best_cost[stop]:
                 best_cost[stop], best_start[stop] = cost, first
@@ -189,14 +202,14 @@ def _division(run: _Run) -> list[int]:
     return stops[::-1]
 
 
-def _fitting(run: _Run, first: int) -> Iterator[tuple[int, int]]:
+def _fitting(run: _Run, first: int, max_words: int) -> Iterator[tuple[int, int]]:
     """(stop, columns) of every cue from `first` that keeps the hard rules. One word always does."""
     words = run.words
     columns = words[first].columns
     yield first + 1, columns
     latest_end = words[first].start + MAX_SECONDS
     line, line_columns = 1, columns + (run.prefix_columns if first == 0 else 0)
-    for position in range(first + 1, len(words)):
+    for position in range(first + 1, min(first + max_words, len(words))):
         if line_columns > LINE_COLUMNS:
             return
         space, word = words[position - 1].space, words[position]
@@ -223,12 +236,12 @@ def _cost(run: _Run, first: int, stop: int, columns: int) -> float:
 # --- lines ----------------------------------------------------------------------------------------------------------
 
 
-def _lines(words: Sequence[_Word], prefix_columns: int, language: str) -> tuple[str, ...]:
+def _lines(words: Sequence[_Word], prefix_columns: int) -> tuple[Sequence[_Word], ...]:
     """One line if it fits, else the two that are most alike, rather broken after punctuation than evenly."""
     # ends[i]: the column at which words[i] ends if all stand on one line
     ends = [column - word.space for column, word in zip(_running_columns(words, prefix_columns), words, strict=True)]
     if len(words) == 1 or ends[-1] <= LINE_COLUMNS:
-        return (join_words((word.text for word in words), language),)
+        return (words,)
 
     def cost(stop: int) -> tuple[bool, float]:
         upper, lower = ends[stop - 1], ends[-1] - ends[stop - 1] - words[stop - 1].space
@@ -236,7 +249,7 @@ def _lines(words: Sequence[_Word], prefix_columns: int, language: str) -> tuple[
         return max(upper, lower) > LINE_COLUMNS, unevenness
 
     stop = min(range(1, len(words)), key=cost)
-    return tuple(join_words((word.text for word in part), language) for part in (words[:stop], words[stop:]))
+    return words[:stop], words[stop:]
 
 
 def _running_columns(words: Sequence[_Word], prefix_columns: int) -> list[int]:

@@ -81,7 +81,7 @@ def render(script: Script) -> str:
         speakers=[
             SpeakerPart(
                 label=speaker.label,
-                name=script.name(speaker.label),
+                name=script.names[speaker.label],
                 seconds=round(speaker.seconds, 3),
                 words=speaker.words,
             )

@@ -9,7 +9,7 @@ A paragraph is exactly these two lines, so text that looks like such a heading i
 import re
 
 from transcribe_pipeline.artifacts import Paragraph
-from transcribe_pipeline.export.script import MalformedExport, Script, blocks
+from transcribe_pipeline.export.script import MalformedExport, Script, blocks, clock
 
 _HEADING = re.compile(r"\[\d{2,}:\d\d:\d\d\]( .+:)?")
 
@@ -35,10 +35,4 @@ def _paragraph(script: Script, paragraph: Paragraph) -> str:
     if not text:
         return ""
     name = script.name(paragraph.speaker)
-    return f"[{_clock(paragraph.start)}]{f' {name}:' if name else ''}\n{text}\n"
-
-
-def _clock(seconds: float) -> str:
-    """Rounded down, as players count: at [00:01:02] the paragraph is still to come."""
-    minutes, whole_seconds = divmod(int(seconds), 60)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{whole_seconds:02}"
+    return f"[{clock(paragraph.start)}]{f' {name}:' if name else ''}\n{text}\n"

@@ -16,7 +16,7 @@ _WORD_JOINER = "\u2060"
 _SHOWN_AS = {character: chr(ord(character) + 0xFEE0) + _WORD_JOINER for character in "<>{}\\"}
 _NEUTRALISE = str.maketrans(_SHOWN_AS)
 # Cleaned text holds no NO-BREAK SPACE: what stands before this is a name, not a word. It also keeps the line whole.
-_NAME_END = ":\u00a0"
+NAME_END = ":\u00a0"
 
 _TIME = r"\d{2,}:\d\d:\d\d,\d{3}"
 _BLOCK = re.compile(rf"(?P<number>\d+)\n{_TIME} --> {_TIME}\n(?P<text>.+(?:\n.+)?)")
@@ -36,17 +36,23 @@ def read_words(text: str) -> list[str]:
         shown = match["text"]
         if any(character in shown for character in _SHOWN_AS):
             raise MalformedExport(f"cue {number} holds a character that players act on")
-        words += _original(shown.rpartition(_NAME_END)[2]).split()
+        words += original(shown.rpartition(NAME_END)[2]).split()
     return words
 
 
 def _cue(number: int, cue: Cue) -> str:
-    name = f"{cue.introduces}{_NAME_END}" if cue.introduces else ""
-    text = (name + "\n".join(cue.lines)).translate(_NEUTRALISE)
+    name = f"{cue.introduces}{NAME_END}" if cue.introduces else ""
+    text = neutral(name + "\n".join(cue.lines))
     return f"{number}\n{timestamp(cue.start, ',')} --> {timestamp(cue.end, ',')}\n{text}\n"
 
 
-def _original(shown: str) -> str:
+def neutral(text: str) -> str:
+    """`text` without a character that players of SubRip or SubStation act on."""
+    return text.translate(_NEUTRALISE)
+
+
+def original(shown: str) -> str:
+    """The text that `neutral` was given."""
     for character, twin in _SHOWN_AS.items():
         shown = shown.replace(twin, character)
     return shown

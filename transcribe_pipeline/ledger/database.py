@@ -83,6 +83,7 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.execute(f"PRAGMA busy_timeout = {_LOCK_SECONDS * 1000}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten, not just marked as free
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -78,6 +78,13 @@ def pending(engine: Engine, limit: int) -> list[Event]:
     return read(engine, lambda connection: [Event(*row) for row in connection.execute(statement)])
 
 
+def of_file(engine: Engine, media_file_id: str) -> list[dict[str, Any]]:
+    """Every event of a file, delivered or not, oldest first: column -> value."""
+    columns = [column for column in OutboxEvent.__table__.columns if column.key != "media_file_id"]
+    statement = select(*columns).where(OutboxEvent.media_file_id == media_file_id).order_by(OutboxEvent.id)
+    return read(engine, lambda connection: [dict(row._mapping) for row in connection.execute(statement)])
+
+
 def mark_delivered(engine: Engine, event_ids: Sequence[int]) -> None:
     """Do not return these from `pending` again."""
     statement = update(OutboxEvent).where(OutboxEvent.id.in_(event_ids)).values(delivered_at=datetime.now(UTC))

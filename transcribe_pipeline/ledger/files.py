@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Text, and_, bindparam, cast, func, or_, select, tuple_, update
+from sqlalchemy import Connection, Engine, Select, Text, and_, bindparam, cast, or_, select, tuple_, update
 from sqlalchemy.orm import aliased
 
 from transcribe_pipeline.artifacts import ListedUpload, Sidecar
@@ -363,10 +363,13 @@ def list_files(
     return _fetch(engine, statement)
 
 
-def lacking(engine: Engine, stage: str) -> int:
-    """How many files go without what this stage makes."""
-    statement = select(func.count()).where(cast(MediaFile.degraded, Text).contains(f'"{stage}"'))
-    return read(engine, lambda connection: connection.execute(statement).scalar_one())
+def lacking(engine: Engine, stage: str) -> list[tuple[str, str]]:
+    """(partition key, current transcript) of the files that go without what this stage makes."""
+    statement = select(MediaFile.partition_key, MediaFile.current_transcript_id).where(
+        cast(MediaFile.degraded, Text).contains(f'"{stage}"'), MediaFile.current_transcript_id.is_not(None)
+    )
+    rows = read(engine, lambda connection: connection.execute(statement).all())
+    return [(row.partition_key, str(row.current_transcript_id)) for row in rows]
 
 
 def mend(engine: Engine, partition_key: str, stage: str, transcript_id: str) -> None:

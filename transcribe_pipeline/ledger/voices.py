@@ -267,7 +267,7 @@ def _decide(
     decision_id = _new_id()
 
     def work(connection: Connection) -> Decision:
-        _lock(connection, owner)
+        lock(connection, owner)
         voices = _voices(connection, owner)
         for earlier in reversed(voices.decisions):
             if earlier.id == decision_id:
@@ -284,7 +284,7 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
-def _lock(connection: Connection, owner: str) -> None:
+def lock(connection: Connection, owner: str) -> None:
     """One writer of an owner's decisions and identities at a time; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_DECISIONS_LOCK, func.hashtext(owner))))
@@ -368,7 +368,7 @@ def identities(engine: Engine, claim: Claim, transcript_id: str, thresholds: "Th
     """
 
     def work(connection: Connection) -> SpeakerIdentities:
-        _lock(connection, claim.owner)
+        lock(connection, claim.owner)
         if connection.execute(select(true()).where(fence(claim)).with_for_update()).first() is None:
             raise lost(claim)
         of_transcript = _speakers(claim.owner).where(

@@ -12,7 +12,7 @@ whoever can write to the store can at worst supply a wrong value.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -88,6 +88,22 @@ class ArtifactStore:
             raise PipelineError(ErrorCode.ARTIFACT_MISSING, f"stage '{name}'") from error
         except (zstandard.ZstdError, ValidationError) as error:
             raise PipelineError(ErrorCode.ARTIFACT_MISSING, f"stage '{name}': what is stored is damaged") from error
+
+    def of_file(self, partition_key: str) -> Iterator[str]:
+        """Keys of every artifact of a file, of all contents and generations, unfinished work left out."""
+        for key in self.store.list_keys(f"{self._prefix}/{partition_key}"):
+            if key.endswith(_SUFFIX) and _GENERATION.search(key):
+                yield key
+
+    def read_json(self, key: str) -> bytes:
+        """An artifact as the JSON that it is.
+
+        :raises PipelineError: ARTIFACT_MISSING, also if what is stored is damaged.
+        """
+        try:
+            return _decompress(self.store.get_bytes(key))
+        except (FileNotFoundError, zstandard.ZstdError) as error:
+            raise PipelineError(ErrorCode.ARTIFACT_MISSING, "an artifact cannot be read") from error
 
     def find(self, partition_key: str, version: FileVersion, name: str) -> str | None:
         """Key of the artifact that `load` would read, or None."""

@@ -40,6 +40,14 @@ class Entry(NamedTuple):
     """False: a link, a special file, or a name that obstore cannot read back."""
 
 
+class OldVersion(NamedTuple):
+    """What a bucket with versioning keeps of an object that was deleted or replaced."""
+
+    key: str
+    version_id: str
+    size_bytes: int
+
+
 def is_parsable(key: str) -> bool:
     """Can obstore address this key?"""
     return not _UNPARSABLE.search(key)
@@ -104,6 +112,28 @@ def list_s3(client: Any, bucket: str, root: str, prefix: str, after: str | None)
             key = item["Key"].removeprefix(base)
             if not key.endswith("/"):
                 yield Entry(key, item["ETag"], item["Size"], item["LastModified"].astimezone(UTC), is_parsable(key))
+
+
+def list_s3_versions(client: Any, bucket: str, root: str, prefix: str) -> Iterator[OldVersion]:
+    """Every version under `s3://bucket/root/prefix*` that is not the present one, and every mark of a deletion.
+
+    None where the bucket has no versioning, or the server does not know it.
+
+    :raises botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: after `client`'s own retries.
+    """
+    from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+
+    base = f"{root}/" if root else ""
+    try:
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{base}{prefix}"):
+            for item in page.get("Versions", ()):
+                if not item["IsLatest"]:
+                    yield OldVersion(item["Key"].removeprefix(base), item["VersionId"], item["Size"])
+            for item in page.get("DeleteMarkers", ()):
+                yield OldVersion(item["Key"].removeprefix(base), item["VersionId"], 0)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 405, 501):
+            raise
 
 
 def list_obstore(store: ObstoreStore, prefix: str, after: str | None) -> Iterator[Entry]:

@@ -16,9 +16,9 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -40,7 +40,15 @@ from transcribe_pipeline.artifacts import ListedUpload, Sidecar
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.partitions import partition_key
 from transcribe_pipeline.resources import sidecars
-from transcribe_pipeline.resources.listing import Entry, is_parsable, list_folder, list_obstore, list_s3
+from transcribe_pipeline.resources.listing import (
+    Entry,
+    OldVersion,
+    is_parsable,
+    list_folder,
+    list_obstore,
+    list_s3,
+    list_s3_versions,
+)
 
 if TYPE_CHECKING:
     from obstore import Bytes, GetOptions, ObjectMeta
@@ -147,6 +155,29 @@ class ObjectStore:
                 break
         return None
 
+    def beside(self, prefix: str, key: str) -> list[Entry]:
+        """Every sidecar that belongs to the upload of that key and to no other upload, in force or not.
+
+        Also where the upload itself has gone already.
+        """
+        after, end = sidecars.before_range(key), f"{sidecars.stem_of(key)}/"
+        listed = takewhile(lambda entry: entry.key < end, _candidates(self._list(prefix, after), prefix, _Counts()))
+        by_key = {entry.key: entry for entry in listed}
+        by_key.setdefault(key, Entry(key, "", 0, datetime.now(UTC), readable=True))
+        entries = sorted(by_key.values(), key=lambda entry: entry.key.encode("utf-8", "surrogatepass"))
+        found: dict[str, Entry] = {}
+        shared: set[str] = set()
+        while True:
+            # Those in force hide others, which come into force without them.
+            rest = [entry for entry in entries if entry.key not in found and entry.key not in shared]
+            placed = {each.entry.key: each.sidecars or () for each in sidecars.place(rest, after)}
+            new = {entry.key: entry for entry in placed.get(key, ())}
+            others = {entry.key for other, its in placed.items() if other != key for entry in its}
+            if not new:
+                return [entry for name, entry in sorted(found.items())]
+            shared |= new.keys() & others
+            found |= {name: entry for name, entry in new.items() if name not in others}
+
     def read_sidecar(self, sidecar: Sidecar, *, max_bytes: int) -> bytes:
         """Exactly the content that was listed; of a larger one, the first `max_bytes` + 1.
 
@@ -247,6 +278,22 @@ class ObjectStore:
             for chunk in obstore.get(self._store, key).stream(min_chunk_size=_RANGE_BYTES):
                 file.write(chunk)
 
+    def describe(self, key: str) -> tuple[int, str]:
+        """Size in bytes and etag of an object.
+
+        :raises FileNotFoundError: there is no such object.
+        """
+        with self._errors():
+            meta = obstore.head(self._store, key)
+        return meta["size"], meta["e_tag"] or ""
+
+    def get_range(self, key: str, etag: str, start: int, end: int) -> bytes:
+        """Bytes `start` to `end` - 1 of exactly the content that `describe` told of.
+
+        :raises PipelineError: SOURCE_GONE, SOURCE_CHANGED.
+        """
+        return self._read(key, etag, start, end).to_bytes()
+
     def exists(self, key: str) -> bool:
         try:
             with self._errors():
@@ -276,9 +323,29 @@ class ObjectStore:
             with self._errors():
                 obstore.delete(self._store, batch)
 
+    def old_versions(self, prefix: str) -> Iterator[OldVersion]:
+        """What a bucket with versioning keeps of deleted and replaced objects whose keys begin so.
+
+        Google and Azure are not asked: there it is the bucket's policy alone that ends old versions.
+        """
+        if self._scheme == "s3":
+            with _boto_errors():
+                yield from list_s3_versions(self._s3_client, self._bucket, self._base, prefix)
+
+    def expunge(self, versions: Iterable[OldVersion]) -> None:
+        """Delete these versions, which cannot be undone."""
+        base = f"{self._base}/" if self._base else ""
+        for version in versions:
+            with _boto_errors():
+                self._s3_client.delete_object(Bucket=self._bucket, Key=base + version.key, VersionId=version.version_id)
+
     def list_keys(self, prefix: str) -> Iterator[str]:
         """The readable keys under a folder, in order."""
         return (entry.key for entry in self._list(prefix, None) if entry.readable)
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Everything under a folder with its size, in order, unreadable names included."""
+        return self._list(prefix, None)
 
     def url(self, key: str) -> str:
         """Where a person finds this object: a path, or a URL such as s3://bucket/key."""
@@ -299,21 +366,8 @@ class ObjectStore:
             yield from list_obstore(self._store, prefix, after)
 
     def _list_s3(self, prefix: str, after: str | None) -> Iterator[Entry]:
-        from botocore.exceptions import (  # type: ignore[import-untyped]
-            BotoCoreError,
-            ClientError,
-            NoCredentialsError,
-        )
-
-        try:
+        with _boto_errors():
             yield from list_s3(self._s3_client, self._bucket, self._base, prefix, after)
-        except NoCredentialsError as error:
-            raise PipelineError(ErrorCode.STORE_DENIED, "no credentials found") from error
-        except ClientError as error:
-            denied = error.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403)
-            raise PipelineError(ErrorCode.STORE_DENIED if denied else ErrorCode.STORE_UNAVAILABLE) from error
-        except BotoCoreError as error:
-            raise PipelineError(ErrorCode.STORE_UNAVAILABLE) from error
 
     @cached_property
     def _s3_client(self) -> Any:
@@ -391,6 +445,25 @@ class ObjectStoreResource(dg.ConfigurableResource[ObjectStore]):
 
     def create_resource(self, context: dg.InitResourceContext) -> ObjectStore:
         return open_store(self.url)
+
+
+@contextmanager
+def _boto_errors() -> Iterator[None]:
+    from botocore.exceptions import (  # type: ignore[import-untyped]
+        BotoCoreError,
+        ClientError,
+        NoCredentialsError,
+    )
+
+    try:
+        yield
+    except NoCredentialsError as error:
+        raise PipelineError(ErrorCode.STORE_DENIED, "no credentials found") from error
+    except ClientError as error:
+        denied = error.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403)
+        raise PipelineError(ErrorCode.STORE_DENIED if denied else ErrorCode.STORE_UNAVAILABLE) from error
+    except BotoCoreError as error:
+        raise PipelineError(ErrorCode.STORE_UNAVAILABLE) from error
 
 
 def _require_folder(prefix: str) -> None:

@@ -75,7 +75,7 @@ def is_options(key: str) -> bool:
 
 def before_range(key: str) -> str:
     """The key to list after, so that everything is seen that may lie beside this recording."""
-    return _stem(key)[:-1]
+    return stem_of(key)[:-1]
 
 
 def place(entries: Iterable[Entry], after: str | None) -> Iterator[Placed]:
@@ -87,7 +87,7 @@ def place(entries: Iterable[Entry], after: str | None) -> Iterator[Placed]:
     yield from table.released(None)
 
 
-def _stem(key: str) -> str:
+def stem_of(key: str) -> str:
     """'ann/talk.mp4' -> 'ann/talk'."""
     folder, slash, name = key.rpartition("/")
     return f"{folder}{slash}{name.rpartition('.')[0] or name}"
@@ -111,7 +111,7 @@ class _Table:
             self._add_recording(entry)
 
     def _add_recording(self, entry: Entry) -> None:
-        stem = _stem(entry.key)
+        stem = stem_of(entry.key)
         recording = _Waiting(entry, f"{stem}/", is_certain=self._blind_to is None or stem > self._blind_to)
         self._queue.append(recording)
         self._by_name[entry.key] = recording
@@ -154,7 +154,7 @@ class _Table:
             yield _placed(front, is_safe=is_over and not self._queue)
 
     def _forget(self, gone: _Waiting) -> None:
-        indices = [(self._by_base, base) for base in gone.bases] or [(self._by_stem, _stem(gone.entry.key))]
+        indices = [(self._by_base, base) for base in gone.bases] or [(self._by_stem, stem_of(gone.entry.key))]
         for index, key in indices:
             others = [each for each in index.pop(key, ()) if each is not gone]
             if others:

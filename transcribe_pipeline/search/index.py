@@ -183,6 +183,9 @@ class SearchIndex(ABC):
     def remove(self, partition_keys: Sequence[str]) -> None:
         """Hold nothing of these files. Unknown ones are no error."""
 
+    def scrub(self) -> None:  # noqa: B027  # most backends have nothing to add
+        """Leave no byte of what was removed in files that this backend keeps itself. May take seconds."""
+
     @abstractmethod
     def held(self) -> Iterator[IndexedMedia]:
         """Everything held, by partition key in order."""
