@@ -14,9 +14,11 @@ demo: setup
 	@$(BIN)/transcribe demo
 
 up: setup
-	@echo "Dagster: http://127.0.0.1:$(PORT)    drop recordings into: $(TRANSCRIBE_HOME)/store/uploads/<your name>/" >&2
+	@echo "Dagster: http://127.0.0.1:$(PORT)    transcripts: http://127.0.0.1:3001" >&2
+	@echo "Drop recordings into: $(TRANSCRIBE_HOME)/store/uploads/<your name>/" >&2
 	@mkdir -p "$(TRANSCRIBE_HOME)/store/uploads"
-	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+	@$(BIN)/transcribe serve & pages=$$!; trap 'kill $$pages 2>/dev/null' EXIT; \
+	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 test: setup-test lint
 	@$(BIN)/pytest $(ARGS)

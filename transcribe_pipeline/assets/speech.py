@@ -252,7 +252,8 @@ def transcript(
     ledger: dg.ResourceParam[Engine],
 ) -> Transcript:
     """Speaker-labelled words, sentences and paragraphs, with honest quality figures and doubts marked."""
-    from transcribe_pipeline.export.picture import as_markdown_image, markdown_preview, speaker_timeline
+    from transcribe_pipeline.export.picture import as_markdown_image, markdown_preview
+    from transcribe_pipeline.export.plots import all_plots
     from transcribe_pipeline.speech.assign import build_transcript
 
     with Stage(context, ledger) as stage:
@@ -272,6 +273,9 @@ def transcript(
             overlap_seconds=figures.overlap_seconds,
             no_speech=result.no_speech,
             preview=dg.MetadataValue.md(markdown_preview(result)),
-            who_spoke_when=dg.MetadataValue.md(as_markdown_image(speaker_timeline(result), "who spoke when")),
+            **{
+                name.replace("-", "_"): dg.MetadataValue.md(as_markdown_image(plot.png(), name.replace("-", " ")))
+                for name, plot in all_plots(result).items()
+            },
         )
         return result

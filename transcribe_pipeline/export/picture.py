@@ -1,18 +1,12 @@
-"""A glance at a transcript, small enough to live in asset metadata: who spoke when, and how it begins."""
+"""A glance at a transcript, small enough to live in asset metadata: how it begins, and pictures as markdown."""
 
 import base64
 
 from transcribe_pipeline.artifacts import Paragraph, Transcript
-from transcribe_pipeline.export import plots
 
 _PREVIEW_PARAGRAPHS, _PARAGRAPH_CHARACTERS = 6, 240
 _PREVIEW_CHARACTERS = 999
 """Dagster's UI hides markdown of 1,000 characters and more behind a click."""
-
-
-def speaker_timeline(transcript: Transcript) -> bytes:
-    """PNG; see `plots.who_spoke_when`."""
-    return plots.who_spoke_when(transcript).png()
 
 
 def as_markdown_image(png: bytes, alternative: str) -> str:
