@@ -3,6 +3,7 @@
 What belongs here: what any request has in common. What does not: what is requested.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -43,6 +44,8 @@ class Exists(Exception):
 class Server:
     def __init__(self, url: str, user: str, password: str) -> None:
         """Nothing is asked of the server yet. Raises CONFIGURATION for what is no URL."""
+        # Failures reach people as errors of ours; the client would log each with a page of traceback.
+        logging.getLogger("opensearch").setLevel(logging.CRITICAL)
         self.client, self.location = _connected(url, user, password)
 
     def do(self, request: Callable[[], T], *, patience: float = _PATIENCE) -> T:
