@@ -1,22 +1,32 @@
+import base64
 import io
 import json
+import re
 import typing
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import typer
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from tests.cli.conftest import Run
 from tests.ledger.samples import take, transcript, upload
 from transcribe_pipeline import cli
+from transcribe_pipeline.artifacts import Audio
 from transcribe_pipeline.cli import exporting
+from transcribe_pipeline.cli.output import ExitCode
 from transcribe_pipeline.export.formats import FORMATS, difference
 from transcribe_pipeline.export.options import DEFAULT_OPTIONS, ExportOptions
-from transcribe_pipeline.ledger import leases, transcripts
+from transcribe_pipeline.ledger import files, leases, transcripts
 from transcribe_pipeline.ledger.files import register
+from transcribe_pipeline.ledger.models import MediaFile
+from transcribe_pipeline.media.samples import SAMPLE_RATE
+from transcribe_pipeline.resources.artifact_store import ArtifactStore, FileVersion, content_id
+from transcribe_pipeline.resources.object_store import open_store
 
 
 def export_all(
@@ -42,7 +52,7 @@ def call(ledger: Engine) -> str:
 
 
 def test_the_options_offer_what_there_is() -> None:
-    assert tuple(cli.FormatName) == (*FORMATS, exporting.ZIP)
+    assert tuple(cli.FormatName) == (*FORMATS, exporting.ZIP, exporting.PAGE)
 
 
 # --- one file -------------------------------------------------------------------------------------------------------
@@ -223,3 +233,33 @@ def test_what_cannot_be_had_is_said_in_one_line(run: Run, meeting: str, tmp_path
     assert "needs letters or digits" in result.stderr
     assert not (tmp_path / "out.srt").exists()
     assert run("export").exit_code == run("export", meeting).exit_code == run("export", "--all", meeting).exit_code == 2
+
+
+# --- a page to pass on ------------------------------------------------------------------------------------------------
+
+
+def test_a_page_has_its_recording_inside(run: Run, meeting: str, ledger: Engine, home: Path, tmp_path: Path) -> None:
+    """Sound of 3 s in, sound of 3 s out: as a browser would decode it."""
+    tone = np.sin(np.arange(3 * SAMPLE_RATE) * 0.1).astype(np.float32) / 2
+    soundfile.write(tmp_path / "tone.flac", tone, SAMPLE_RATE)
+    with ledger.begin() as connection:
+        connection.execute(update(MediaFile).values(sha256="ab" * 32))
+    store = open_store((home / "store").as_uri())
+    store.put_file("artifacts/sound.flac", tmp_path / "tone.flac")
+    audio = Audio(
+        object_key="artifacts/sound.flac", size_bytes=1, sha256="cd" * 32, seconds=3.0,
+        stream_index=0, track_rule="only track", downmix="mono",
+    )  # fmt: skip
+    version = FileVersion(content_id("ab" * 32), files.get(ledger, meeting).generation)
+    ArtifactStore(store, "artifacts").save(meeting, version, "audio", audio)
+    assert run("export", meeting, "-f", "html", "-o", tmp_path / "page.html").exit_code == 0
+    (sound,) = re.findall(r'src="data:audio/mpeg;base64,([^"]+)"', (tmp_path / "page.html").read_text())
+    (tmp_path / "sound.mp3").write_bytes(base64.b64decode(sound))
+    assert soundfile.info(tmp_path / "sound.mp3").duration == pytest.approx(3.0, abs=0.15)
+
+
+@pytest.mark.parametrize("options", [["--redact", "hello"], ["-f", "srt"], ["--language", "en"]])
+def test_a_page_hides_nothing_and_comes_alone(run: Run, meeting: str, options: list[str]) -> None:
+    result = run("export", meeting, "-f", "html", *options)
+    assert result.exit_code == ExitCode.USAGE
+    assert "alone" in result.stderr

@@ -31,7 +31,7 @@ FormatName = StrEnum(
     "FormatName",
     [
         "srt", "vtt", "ass", "txt", "md", "docx", "json", "csv", "tsv", "whisperx", "podcast",
-        "rttm", "ctm", "audacity", "textgrid", "eaf", "zip",
+        "rttm", "ctm", "audacity", "textgrid", "eaf", "zip", "html",
     ],
 )  # fmt: skip
 
@@ -213,6 +213,8 @@ def export(
     placeholder: Annotated[str, typer.Option(help="What stands where something is hidden.")] = "[redacted]",
 ) -> None:
     """Write transcripts as subtitles, documents, tables or annotations; several at once as a ZIP archive or a folder.
+
+    'html' is the transcript page with the recording inside, to pass on.
 
     Example: transcribe export interview.mp4 --format docx -o interview.docx
 

@@ -1,6 +1,6 @@
 """Taking transcripts along: `export`, one file in one format, or many in an archive or a folder.
 
-Reads the ledger alone; loads neither Dagster nor the object store.
+Reads the ledger alone; loads neither Dagster nor, but for the page with its recording inside, the object store.
 """
 
 import sys
@@ -25,6 +25,8 @@ from transcribe_pipeline.settings import load_settings
 
 ZIP = "zip"
 """Not a format of its own: an archive of the others, of all of them where none is named."""
+PAGE = "html"
+"""The transcript page with the recording inside."""
 
 _PAGE = 1_000
 _NOTHING_TO_EXPORT = {ErrorCode.ARTIFACT_MISSING, ErrorCode.BAD_EXPORT}
@@ -45,12 +47,17 @@ def export(
     wanted = [format_name for format_name in dict.fromkeys(formats) if format_name != ZIP]
     if not formats and not every:
         _refuse("Name a format with --format.")
+    if PAGE in formats and (every or len(formats) > 1 or options != ExportOptions(names=options.names)):
+        _refuse("A page is written alone, of one file and unchanged: its recording would tell what was hidden.")
     ledger = open_ledger(load_settings())
     if name is None:
         _write_many(_of_all(ledger, owner, wanted or FORMATS, options), destination, is_zip=ZIP in formats)
         return
     file = resolve(ledger, name, owner)
     script = _script(ledger, file, options)
+    if PAGE in formats:
+        _write_one(_page(ledger, file, script), destination)
+        return
     if formats == wanted and len(wanted) == 1:
         _write_one(FORMATS[wanted[0]].write(script), destination)
         return
@@ -64,6 +71,14 @@ def _script(ledger: Engine, file: FileView, options: ExportOptions) -> Script:
         raise PipelineError(ErrorCode.ARTIFACT_MISSING, "this file has no transcript yet")
     names = identities(ledger, file).names
     return Script.of(transcript, file_name=file.file_name, names=names, options=options)
+
+
+def _page(ledger: Engine, file: FileView, script: Script) -> bytes:
+    from transcribe_pipeline.resources.portable_page import portable_page
+
+    transcript = current_transcript(ledger, file)
+    assert transcript  # the script was made of it
+    return portable_page(ledger, load_settings(), file, script, transcript)
 
 
 def _of_all(ledger: Engine, owner: str | None, formats: Collection[str], options: ExportOptions) -> Iterator[Member]:
