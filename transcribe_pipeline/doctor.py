@@ -1,7 +1,8 @@
 """What this installation depends on, looked at one by one: is it there, is it good enough, what to do if not.
 
 What belongs here: looking, in bounded time. What does not: repairing. Nothing is changed but for one small object,
-written below the artifacts prefix and deleted again, and the bundled Whisper model, unpacked as first use would.
+written below the artifacts prefix and deleted again, and what first use would make: the bundled Whisper model, unpacked,
+and an empty search index.
 """
 
 import importlib.util
@@ -66,6 +67,7 @@ def examine(configured: Settings) -> Iterator[Finding]:
         _disk,
         _database,
         _store,
+        _search,
         _dagster,
     )
     return (check(configured) for check in checks)
@@ -457,6 +459,20 @@ def _store(configured: Settings) -> Finding:
     if not same:
         return Finding("store", "failed", "an object did not come back as it was written", "Check the store's health.")
     return Finding("store", "ok", f"listed, written, read and deleted at {configured.resolved_store_url}")
+
+
+def _search(configured: Settings) -> Finding:
+    """Without search a file is transcribed all the same, so nothing about it is a failure."""
+    from transcribe_pipeline.resources.search_index import Search
+
+    try:
+        status = Search(configured).index.status()
+    except PipelineError as error:
+        return Finding("search", "warning", error.sentence, error.remedy)
+    facts = f"{status.backend}, {status.passages:,} segments"
+    if status.semantic:
+        return Finding("search", "ok", f"{facts}; by words alone: {status.semantic}")
+    return Finding("search", "ok", f"{facts}; by words and by meaning")
 
 
 def _dagster(configured: Settings) -> Finding:

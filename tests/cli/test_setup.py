@@ -216,3 +216,20 @@ def test_a_database_that_refuses_us_is_told_with_the_servers_own_words(
         assert "[DATABASE_UNAVAILABLE]" in result.stderr
         assert "hunter2" not in result.stderr
     assert _findings(run)["ledger"]["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "told"),
+    [
+        ({}, "ok", "SQLite FTS5, 0 segments"),
+        ({"TRANSCRIBE_SEARCH_MODEL": "none"}, "ok", "by words alone"),
+        ({"TRANSCRIBE_SEARCH_URL": "http://127.0.0.1:9"}, "warning", "does not answer"),
+    ],
+)
+def test_doctor_examines_search(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], status: str, told: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (finding,) = [found for found in doctor.examine(load_settings()) if found.name == "search"]
+    assert (finding.status, told in finding.facts) == (status, True)
