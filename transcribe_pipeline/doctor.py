@@ -1,8 +1,8 @@
 """What this installation depends on, looked at one by one: is it there, is it good enough, what to do if not.
 
 What belongs here: looking, in bounded time. What does not: repairing. Nothing is changed but for one small object,
-written below the artifacts prefix and deleted again, and what first use would make: the bundled Whisper model, unpacked,
-and an empty search index.
+written below the artifacts prefix and deleted again, and what first use would make: the bundled Whisper model,
+unpacked, and an empty search index.
 """
 
 import importlib.util
