@@ -112,6 +112,12 @@ class Settings(BaseSettings):
         "http://127.0.0.1:3001", description="Where transcript pages are served, for links to them: `transcribe serve`."
     )
 
+    page_media: Literal["relative", "signed"] = Field(
+        "relative",
+        description="How a page finds its recording: beside it, as a folder, a web server or `transcribe serve` has"
+        " both; or by a signed address, for pages read straight from a bucket. Such an address ends after 7 days.",
+    )
+
     # running
     settle_seconds: float = Field(
         3, ge=0, description="In a folder, a file must have been unchanged this long before it is picked up."

@@ -1,9 +1,11 @@
 import hashlib
 import os
 import subprocess
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import dagster as dg
 import pytest
@@ -450,3 +452,13 @@ def test_assets_are_given_the_plain_store(folder: Path):
 
     assert dg.materialize([greeting], resources={"store": ObjectStoreResource(url=folder.as_uri())}).success
     assert (folder / "results" / "greeting.txt").read_bytes() == b"hello"
+
+
+def test_a_signed_address_is_read_by_anybody(s3_store: ObjectStore, folder_store: ObjectStore):
+    s3_store.put_bytes("uploads/ann/talk 1.mp3", b"sound")
+    address = s3_store.signed_url("uploads/ann/talk 1.mp3", timedelta(minutes=5))
+    assert address
+    with urlopen(address) as answer:  # an address of the test's own server
+        assert answer.read() == b"sound"
+    assert "X-Amz-Expires=300" in address
+    assert folder_store.signed_url("uploads/ann/talk 1.mp3", timedelta(minutes=5)) is None

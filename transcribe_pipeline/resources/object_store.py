@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 import dagster as dg
@@ -51,7 +51,7 @@ from transcribe_pipeline.resources.listing import (
 )
 
 if TYPE_CHECKING:
-    from obstore import Bytes, GetOptions, ObjectMeta
+    from obstore import Bytes, GetOptions, ObjectMeta, SignCapableStore
     from obstore.store import ClientConfig, RetryConfig
 
 _ENTRIES_PER_PAGE = 1_000
@@ -350,6 +350,16 @@ class ObjectStore:
     def url(self, key: str) -> str:
         """Where a person finds this object: a path, or a URL such as s3://bucket/key."""
         return str(self._root / key) if self._root else f"{self._url}/{key}"
+
+    def signed_url(self, key: str, valid: timedelta) -> str | None:
+        """An address at which anybody who has it may read the object for so long; None where there are none (folders).
+
+        A cloud may end it earlier, with the credentials that signed it.
+        """
+        if self._root:
+            return None
+        with self._errors():
+            return obstore.sign(cast("SignCapableStore", self._store), "GET", key, valid)
 
     # --- how ----------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ what stays is current.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeVar
 
 from sqlalchemy import Engine
@@ -22,6 +23,9 @@ from transcribe_pipeline.resources.object_store import ObjectStore
 from transcribe_pipeline.settings import Settings
 
 T = TypeVar("T")
+
+_SIGNED = timedelta(days=7)
+"""The longest that S3 allows."""
 
 
 def publish(
@@ -72,7 +76,7 @@ def publish_page(
         names = voices.last_said(ledger, file.owner, transcript_id).names
         content = page.render(
             Script.of(transcript, file_name=file.file_name, names=names),
-            page.MediaSource.beside(key, file.object_key, is_video=_is_video(store, settings, file)),
+            _recording(store, settings, file, key),
             partition_key=partition_key,
             transcript_id=transcript_id,
             translation=transcript.translation,
@@ -94,6 +98,14 @@ def _of_current(ledger: Engine, partition_key: str, write: Callable[[FileView, s
         written = write(file, file.current_transcript_id)
         if files.get(ledger, partition_key).current_transcript_id == file.current_transcript_id:
             return written
+
+
+def _recording(store: ObjectStore, settings: Settings, file: FileView, page_key: str) -> page.MediaSource:
+    is_video = _is_video(store, settings, file)
+    signed = store.signed_url(file.object_key, _SIGNED) if settings.page_media == "signed" else None
+    if signed:
+        return page.MediaSource.at(signed, is_video=is_video)
+    return page.MediaSource.beside(page_key, file.object_key, is_video=is_video)
 
 
 def _is_video(store: ObjectStore, settings: Settings, file: FileView) -> bool:
