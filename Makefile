@@ -20,11 +20,14 @@ up: setup
 	@$(BIN)/transcribe serve & pages=$$!; trap 'kill $$pages 2>/dev/null' EXIT; \
 	    $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
+# A test file stays in one process: its fixtures (servers, models, browsers) are made once. Each process may take 3 GB.
+PYTEST = $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+
 test: setup-test lint
-	@$(BIN)/pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 e2e: setup-test
-	@$(BIN)/pytest -m e2e $(ARGS)
+	@$(PYTEST) -m e2e $(ARGS)
 
 lint: setup-test
 	@$(BIN)/ruff check .
