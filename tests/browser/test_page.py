@@ -94,7 +94,6 @@ def test_the_page_follows_until_the_reader_scrolls_and_again_when_asked(open_pag
     until(lambda: page.evaluate("scrollY") > 200)
     page.mouse.move(700, 400)
 
-
     def is_at_top_after_scrolling() -> bool:
         page.mouse.wheel(0, -5_000)  # the first one may only end the scrolling that is under way
         return bool(page.evaluate("scrollY") == 0)
