@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from tests.cli.conftest import Run
 from tests.search.samples import CORPUS, A, document
+from transcribe_pipeline.cli.output import ExitCode
 from transcribe_pipeline.cli.search import search
 from transcribe_pipeline.search.embedded import EmbeddedIndex
 from transcribe_pipeline.search.index import Query, Scope
@@ -70,3 +72,27 @@ def test_a_terminal_gets_no_control_characters(tmp_path, capsys):
     assert not any(character < " " and character != "\n" for character in said.out + said.err)
     assert said.out.count("\n") == 2
     assert "[red]Eve[/red]: the ]0;pwned bank [31mis red" in said.out
+
+
+# --- the commands -----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_said_is_found_once_the_index_is_complete(run: Run, meeting: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TRANSCRIBE_SEARCH_MODEL", "none")
+    assert "'transcribe index reconcile' mends it" in run("index", "status").stdout
+    assert "1 missing" in run("index", "reconcile").stderr
+    assert json.loads(run("index", "status", "--json").stdout)["is_complete"] is True
+    assert "The index was complete." in run("index", "reconcile").stderr
+    found = run("search", "hello", "--owner", "ann", "--since", "2020-01-01", "--fuzzy")
+    assert found.exit_code == 0
+    assert "Hello" in found.stdout
+    assert meeting in found.stdout
+    assert json.loads(run("search", "hello", "--json").stdout)["total_files"] == 1
+    assert run("search", "hello", "--owner", "eve").stdout == ""
+    assert run("search", "hello", "--until", "2020-01-01").stdout == ""
+
+
+def test_what_cannot_be_asked_is_the_users_error(run: Run, meeting: str):
+    assert run("search", "-everything").exit_code != 0
+    assert run("search", "--", "-everything").exit_code == ExitCode.USAGE
+    assert run("index", "rebuild").exit_code != 0

@@ -131,8 +131,8 @@ def watch(
 # --- reading and taking along ----------------------------------------------------------------------------------------
 
 
-@app.command()
-def search(
+@app.command("search")
+def search_transcripts(
     text: Annotated[str, typer.Argument(help='Words, "phrases", begin*, roughly~, -without.', show_default=False)],
     owner: Annotated[str | None, typer.Option(help="Only recordings of this owner.", show_default=False)] = None,
     speaker: Annotated[list[str] | None, typer.Option(help="Only what they say; may be repeated.")] = None,
@@ -149,7 +149,7 @@ def search(
 
     Example: transcribe search '"interest rate" bank*' --speaker "Ann Lee"
     """
-    from transcribe_pipeline.cli import search as searching
+    from transcribe_pipeline.cli import search
     from transcribe_pipeline.resources.search_index import Search
     from transcribe_pipeline.search.index import Query, Scope
     from transcribe_pipeline.settings import load_settings
@@ -167,7 +167,7 @@ def search(
     )
     # Whoever may run this may read the ledger and every recording; people who may not come through a server.
     scope = Scope.of(owner) if owner else Scope.everything()
-    searching.search(Search(load_settings()).index, query, scope, as_json=as_json)
+    search.search(Search(load_settings()).index, query, scope, as_json=as_json)
 
 
 @app.command("open")
