@@ -12,7 +12,7 @@ from tests.export.strategies import NASTY, speaker_names, transcripts
 from tests.export.transcripts import timed, transcript_of
 from transcribe_pipeline.artifacts import SpeakerTurn, Transcript, TranscriptSpeaker
 from transcribe_pipeline.export import plots
-from transcribe_pipeline.export.colours import SPEAKER_COLOURS, ink_on, speaker_colours
+from transcribe_pipeline.export.colours import SPEAKER_COLOURS, speaker_colours
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -163,14 +163,3 @@ def test_colours_go_by_order_of_appearance_and_24_differ():
     colours = speaker_colours(f"SPEAKER_{number:02}" for number in range(25))
     assert list(colours.values())[:8] == list(SPEAKER_COLOURS)
     assert len(set(colours.values())) == 24
-
-
-@pytest.mark.parametrize("colour", speaker_colours(map(str, range(24))).values())
-def test_ink_on_a_colour_can_be_read(colour: str):
-    def luminance(of: str) -> float:
-        channels = [value / 255 for value in bytes.fromhex(of[1:])]
-        red, green, blue = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    light, dark = sorted((luminance(colour), luminance(ink_on(colour))), reverse=True)
-    assert (light + 0.05) / (dark + 0.05) >= 4.5

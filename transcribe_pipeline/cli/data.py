@@ -1,6 +1,5 @@
 """Everything known of a file or an owner: `export-data` gives it, `forget` deletes it everywhere and proves that."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 from sqlalchemy import Engine
 
 from transcribe_pipeline.cli import output
-from transcribe_pipeline.cli.files import open_ledger, resolve
+from transcribe_pipeline.cli.files import find_dagster, open_ledger, resolve
 from transcribe_pipeline.cli.output import ExitCode, plain
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger import files, voices
@@ -173,10 +172,7 @@ def _require_subject(name: str | None, owner: str | None) -> None:
 @contextmanager
 def _run_history(configured: Settings) -> "Iterator[RunHistory | None]":
     """What Dagster remembers; None if its home is not known."""
-    embedded = (configured.home / "dagster").resolve()
-    if (embedded / "dagster.yaml").is_file():
-        os.environ.setdefault("DAGSTER_HOME", str(embedded))
-    if not (Path(os.environ.get("DAGSTER_HOME") or "/dev/null") / "dagster.yaml").is_file():
+    if not find_dagster(configured):
         yield None
         return
     import dagster as dg

@@ -1,6 +1,8 @@
 """Looking at files: `ls`, `show`. Reads the ledger alone; loads neither Dagster nor the object store."""
 
+import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -26,6 +28,14 @@ _COLOURS = {Status.COMPLETED: "green", Status.ERROR: "red", Status.PROCESSING: "
 def open_ledger(configured: Settings) -> Engine:
     """The migrated ledger. Raises as `doctor.open_ledger` does."""
     return doctor.open_ledger(configured.resolved_database_url.get_secret_value())
+
+
+def find_dagster(configured: Settings) -> bool:
+    """Is Dagster's home known? That of the embedded set-up is made DAGSTER_HOME, unless another is set."""
+    embedded = (configured.home / "dagster").resolve()
+    if (embedded / "dagster.yaml").is_file():
+        os.environ.setdefault("DAGSTER_HOME", str(embedded))
+    return (Path(os.environ.get("DAGSTER_HOME") or "/dev/null") / "dagster.yaml").is_file()
 
 
 def resolve(ledger: Engine, name: str, owner: str | None) -> FileView:

@@ -4,15 +4,13 @@ A decision is a row in the ledger. Files in which somebody is now called otherwi
 backfill of the assets that hold names, which the UI shows and its daemon carries out.
 """
 
-import os
 from dataclasses import asdict
-from pathlib import Path
 
 import typer
 from sqlalchemy import Engine
 
 from transcribe_pipeline.cli import output
-from transcribe_pipeline.cli.files import open_ledger, resolve
+from transcribe_pipeline.cli.files import find_dagster, open_ledger, resolve
 from transcribe_pipeline.cli.output import ExitCode, plain
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger import voices
@@ -183,10 +181,7 @@ def relabel(*, owner: str | None, as_json: bool) -> None:
 
 def _require_dagster(configured: Settings) -> None:
     """Raises CONFIGURATION unless Dagster's home is known: without one, Dagster would take a request and forget it."""
-    embedded = (configured.home / "dagster").resolve()
-    if (embedded / "dagster.yaml").is_file():
-        os.environ.setdefault("DAGSTER_HOME", str(embedded))
-    if not (Path(os.environ.get("DAGSTER_HOME") or "/dev/null") / "dagster.yaml").is_file():
+    if not find_dagster(configured):
         raise PipelineError(
             ErrorCode.CONFIGURATION, "DAGSTER_HOME names no folder with a dagster.yaml; or use --no-relabel"
         )

@@ -13,19 +13,11 @@ SPEAKER_COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9",
 _SHADES: Final = (1.0, 0.6, 1.4)
 """The palette again, darker and then lighter, for speakers 9 to 16 and 17 to 24."""
 _MAX_CHANNEL: Final = 255
-_SRGB_LINEAR_BELOW: Final = 0.03928
-"""sRGB's curve is a straight line below this (WCAG 2.1, 'relative luminance')."""
 
 
 def speaker_colours(labels: Iterable[str]) -> dict[str, str]:
     """Label -> '#RRGGBB', for labels in order of appearance. 24 differ; from then on they repeat."""
     return {label: _colour(position) for position, label in enumerate(labels)}
-
-
-def ink_on(colour: str) -> str:
-    """Black or white, whichever is the more legible on `colour` ('#RRGGBB'); at least 4.5:1, as WCAG AA wants."""
-    # Contrast with white is 1.05 / (L + 0.05), with black (L + 0.05) / 0.05: they are equal at L = 0.179.
-    return "#000000" if _luminance(colour) > 0.179 else "#FFFFFF"
 
 
 def _colour(position: int) -> str:
@@ -45,13 +37,3 @@ def _shaded(channel: int, shade: float) -> int:
     if shade <= 1:
         return round(channel * shade)
     return round(channel + (_MAX_CHANNEL - channel) * (shade - 1))
-
-
-def _luminance(colour: str) -> float:
-    """Relative luminance, 0..1 (WCAG 2.1)."""
-    red, green, blue = (_linear(channel / _MAX_CHANNEL) for channel in _channels(colour))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _linear(channel: float) -> float:
-    return channel / 12.92 if channel <= _SRGB_LINEAR_BELOW else ((channel + 0.055) / 1.055) ** 2.4
