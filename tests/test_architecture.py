@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "transcribe_pipeline"
 # Lower number = lower room; a module imports from its own level or below.
 LEVELS = {
     "artifacts": 0,
+    "insights": 0,
     "errors": 0,
     "settings": 0,
     "partitions": 0,
@@ -24,6 +25,8 @@ LEVELS = {
     "search": 1,
     "export": 1,
     "evaluation": 1,
+    "language_models": 1,
+    "insight": 1,
     "resources": 2,
     "stage": 2,
     "assets": 3,
@@ -40,12 +43,17 @@ LEVELS = {
 }
 # Plain Python: no framework, no database.
 FORBIDDEN = {
-    room: {"dagster", "sqlalchemy"} for room in ("media", "speech", "text", "noise", "search", "export", "evaluation")
+    room: {"dagster", "sqlalchemy"}
+    for room in (
+        *("media", "speech", "text", "noise", "search", "export", "evaluation"),
+        *("insight", "language_models"),
+    )
 } | {
     "ledger": {"dagster"},
     "scratch": {"dagster", "sqlalchemy"},
     "options": {"dagster", "sqlalchemy"},
     "artifacts": {"dagster", "sqlalchemy"},
+    "insights": {"dagster", "sqlalchemy"},
     "errors": {"dagster", "sqlalchemy"},
     "settings": {"dagster", "sqlalchemy"},
 }

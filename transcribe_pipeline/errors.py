@@ -57,6 +57,10 @@ class ErrorCode(StrEnum):
     # what people ask for
     BAD_QUERY = "BAD_QUERY"
     BAD_EXPORT = "BAD_EXPORT"
+    # language models
+    LANGUAGE_MODEL_UNAVAILABLE = "LANGUAGE_MODEL_UNAVAILABLE"
+    LANGUAGE_MODEL_REFUSED = "LANGUAGE_MODEL_REFUSED"
+    LANGUAGE_MODEL_BAD_ANSWER = "LANGUAGE_MODEL_BAD_ANSWER"
     # decisions about voices
     VOICE_UNKNOWN = "VOICE_UNKNOWN"
     VOICE_REFUSED = "VOICE_REFUSED"
@@ -166,6 +170,21 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
         _T,
         "The search index does not answer.",
         "Check TRANSCRIBE_SEARCH_URL and that OpenSearch is up; files are indexed by themselves when it is back.",
+    ),
+    ErrorCode.LANGUAGE_MODEL_UNAVAILABLE: ErrorEntry(
+        _T,
+        "The language model does not answer.",
+        "Check TRANSCRIBE_LLM, the provider's address and its status; 'transcribe doctor' asks it.",
+    ),
+    ErrorCode.LANGUAGE_MODEL_REFUSED: ErrorEntry(
+        _P,
+        "The language model will not do this.",
+        "Check the model's name, its key and limits, and TRANSCRIBE_ALLOW_REMOTE_LLM; or choose another model.",
+    ),
+    ErrorCode.LANGUAGE_MODEL_BAD_ANSWER: ErrorEntry(
+        _P,
+        "The language model gave no usable answer.",
+        "Choose a larger model, or one whose server constrains answers to a JSON schema.",
     ),
     ErrorCode.DATABASE_UNAVAILABLE: ErrorEntry(
         _T, "The ledger database does not answer.", "Check TRANSCRIBE_DATABASE_URL and the database's health."

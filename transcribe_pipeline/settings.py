@@ -107,6 +107,44 @@ class Settings(BaseSettings):
         " MiniLM, if installed. `none`: words alone.",
     )
 
+    # insight
+    insights: str = Field(
+        "analytics, semantic_chunks, chapters, knowledge_graph, questions, speaker_names, summary",
+        description="Stages of insight that run for every file, unless its options say otherwise. Empty: none.",
+    )
+    chapter_minutes: float = Field(3, ge=0.5, le=60, description="Chapters are at least this long.")
+    summary_language: str = Field("", description="ISO 639-1 code. Empty: the language of the recording.")
+    summary_templates: Path | None = Field(
+        None, description="Folder with templates of your own, by owner; see `insight/summary/templates/README.md`."
+    )
+    llm: str = Field(
+        "",
+        description="Language models, `provider/model`; the next is asked where one fails. Providers: `anthropic`,"
+        " `openai`, `openrouter`, `vllm`, `ollama`, `compatible`. Empty: insight without a language model.",
+    )
+    llm_tasks: str = Field(
+        "", description="Other models for single stages: `summary=anthropic/claude-opus-4-1, chapters=ollama/llama3.2`."
+    )
+    allow_remote_llm: bool = Field(
+        False, description="Text may go to language models outside of this machine and its private network."
+    )
+    llm_anthropic_key: SecretStr = Field(SecretStr(""), description="Key for Anthropic.")
+    llm_anthropic_url: str = Field("", description="Empty: Anthropic itself.")
+    llm_openai_key: SecretStr = Field(SecretStr(""), description="Key for OpenAI.")
+    llm_openrouter_key: SecretStr = Field(SecretStr(""), description="Key for OpenRouter.")
+    llm_vllm_url: str = Field("http://127.0.0.1:8000/v1", description="vLLM server.")
+    llm_vllm_key: SecretStr = Field(SecretStr(""), description="Key for it, where it wants one.")
+    llm_ollama_url: str = Field("http://127.0.0.1:11434", description="Ollama server.")
+    llm_compatible_url: str = Field("", description="Any other server with `/v1/chat/completions`.")
+    llm_compatible_key: SecretStr = Field(SecretStr(""), description="Key for it, where it wants one.")
+    llm_context_tokens: int = Field(
+        0, ge=0, description="Context of the models, prompt and answer together. 0: the provider is asked."
+    )
+    llm_prices: str = Field(
+        "", description="USD per million tokens in and out, where they are not known: `openai/gpt-x=1.25/10`."
+    )
+    llm_answer_seconds: float = Field(300, gt=0, description="A call that takes longer has failed.")
+
     # pages
     pages_url: str = Field(
         "http://127.0.0.1:3001", description="Where transcript pages are served, for links to them: `transcribe serve`."

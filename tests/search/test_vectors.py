@@ -10,14 +10,8 @@ from tests.search.samples import Signs, document, with_chunks
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.search.embedded import EmbeddedIndex
 from transcribe_pipeline.search.index import Query, Scope
-from transcribe_pipeline.search.vectors import (
-    MIN_SIMILARITY,
-    SentenceModel,
-    bundled_folder,
-    embedded_chunks,
-    fuse,
-    load_embedder,
-)
+from transcribe_pipeline.search.vectors import MIN_SIMILARITY, embedded_chunks, fuse
+from transcribe_pipeline.text.embeddings import SentenceModel, bundled_folder, load_embedder
 
 SAID = [
     "We should lower the interest rates because inflation is falling and people want to borrow.",

@@ -19,8 +19,9 @@ from transcribe_pipeline.search import documents
 from transcribe_pipeline.search.documents import MediaDocument
 from transcribe_pipeline.search.index import SearchIndex
 from transcribe_pipeline.search.reconcile import Gap, Wanted, compare, repair
-from transcribe_pipeline.search.vectors import Embedder, embedded_chunks, load_embedder
+from transcribe_pipeline.search.vectors import embedded_chunks
 from transcribe_pipeline.settings import Settings, settings
+from transcribe_pipeline.text.embeddings import Embedder, load_embedder
 
 STAGE = "search_document"
 

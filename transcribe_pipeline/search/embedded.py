@@ -19,7 +19,7 @@ from transcribe_pipeline.search.embedded_search import Search, completions
 from transcribe_pipeline.search.embedded_tables import LAYOUT, MEDIA_BITS, TABLES, insert, remove
 from transcribe_pipeline.search.index import IndexedMedia, IndexStatus, Query, Results, Scope, SearchIndex
 from transcribe_pipeline.search.query_text import parse
-from transcribe_pipeline.search.vectors import Embedder
+from transcribe_pipeline.text.embeddings import Embedder
 
 _VERSION: Final = SCHEMA * 1000 + LAYOUT
 _BUSY_SECONDS: Final = 30.0

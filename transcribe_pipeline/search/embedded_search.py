@@ -17,7 +17,8 @@ from transcribe_pipeline.search.embedded_tables import MAX_POSITION, MEDIA_BITS,
 from transcribe_pipeline.search.index import FileHits, Hit, Query, Results, Scope
 from transcribe_pipeline.search.query_text import ParsedQuery
 from transcribe_pipeline.search.tokens import fold
-from transcribe_pipeline.search.vectors import MIN_SIMILARITY, NEAREST_CHUNKS, Embedder, fuse
+from transcribe_pipeline.search.vectors import MIN_SIMILARITY, NEAREST_CHUNKS, fuse
+from transcribe_pipeline.text.embeddings import Embedder
 
 MAX_CHUNKS: Final = 20_000
 """Vectors of 384 numbers that one search compares in 0.13 s of processor time; 330 hours of speech."""

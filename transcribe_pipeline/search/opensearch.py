@@ -27,7 +27,7 @@ from transcribe_pipeline.search.index import IndexedMedia, IndexStatus, Query, R
 from transcribe_pipeline.search.opensearch_query import Clause
 from transcribe_pipeline.search.opensearch_search import Searcher, buckets
 from transcribe_pipeline.search.opensearch_server import Busy, Exists, IndexGone, Server, failure_of, may_pass
-from transcribe_pipeline.search.vectors import Embedder
+from transcribe_pipeline.text.embeddings import Embedder
 
 _WRITE_PATIENCE: Final = 60.0
 """Seconds for which a busy server is asked again to store documents: nobody is waiting."""

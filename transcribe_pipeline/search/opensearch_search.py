@@ -18,7 +18,8 @@ from transcribe_pipeline.search.index import FileHits, Hit, Query, Results, Scop
 from transcribe_pipeline.search.opensearch_query import Clause
 from transcribe_pipeline.search.opensearch_server import Busy, Server, failure_of, may_pass
 from transcribe_pipeline.search.query_text import ParsedQuery, parse
-from transcribe_pipeline.search.vectors import MIN_SIMILARITY, NEAREST_CHUNKS, Embedder, fuse
+from transcribe_pipeline.search.vectors import MIN_SIMILARITY, NEAREST_CHUNKS, fuse
+from transcribe_pipeline.text.embeddings import Embedder
 
 _TIMEOUT: Final = 15
 _FACETS: Final = {"owner": "owner", "speaker": "speaker_name", "language": "language"}

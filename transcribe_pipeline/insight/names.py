@@ -1,0 +1,11 @@
+"""Speaker labels in text, and the names people gave them."""
+
+import re
+from collections.abc import Mapping
+
+_LABEL = re.compile(r"\bSPEAKER_\d{2,}\b")
+
+
+def named(text: str, names: Mapping[str, str]) -> str:
+    """`text` with the labels of speakers that have a name replaced by it."""
+    return _LABEL.sub(lambda found: names.get(found[0], found[0]), text)
