@@ -1,5 +1,5 @@
-"""How long recordings take here, from RUN_START to RUN_SUCCESS through all stages, against the whisperx command line
-with the same model, which does no alignment and no speakers.
+"""How long recordings take here, from RUN_START to RUN_SUCCESS through all stages but insight, against the whisperx
+command line with the same model, which does no alignment and no speakers.
 
     python -m benchmarks.against_whisperx [recording...] [--rounds 3] [--no-speakers]
 

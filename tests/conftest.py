@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.language_model import smollm2_server
 from tests.servers.postgres import postgres_server
 from tests.servers.s3 import s3_server
 
@@ -30,4 +31,11 @@ def postgres_url() -> Iterator[str]:
 def s3_endpoint() -> Iterator[str]:
     """URL of a real HTTP S3 server."""
     with s3_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Iterator[str]:
+    """Address (`http://127.0.0.1:PORT/v1`) of a real language model, small and local."""
+    with smollm2_server() as url:
         yield url

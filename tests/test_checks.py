@@ -8,7 +8,7 @@ import pytest
 from tests.speech.samples import diarization, spoken, transcript_of, transcription, turn
 from tests.world import World, embedded_world
 from transcribe_pipeline.artifacts import Audio, Doubt, Subtitles, Transcript, TranscriptRecord
-from transcribe_pipeline.checks import (
+from transcribe_pipeline.checks.transcripts import (
     audio_is_whole,
     exports_are_lossless,
     few_doubts,

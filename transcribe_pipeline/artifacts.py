@@ -9,7 +9,7 @@ Changing a model so that old JSON no longer loads is a breaking change: add opti
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -105,6 +105,12 @@ class Sidecar(Artifact):
     etag: str
 
 
+InsightStage = Literal[
+    "analytics", "semantic_chunks", "chapters", "knowledge_graph", "questions", "speaker_names", "summary"
+]
+"""In flow order. What each makes is in `insights.py`."""
+
+
 class Options(Artifact):
     """What is asked for one recording: every option, resolved, and who decided it.
 
@@ -134,6 +140,12 @@ class Options(Artifact):
     max_speakers: Annotated[int, Field(ge=1, le=100)] | None = None
     channels_are_speakers: bool = False
     """Every channel of the recording is one speaker, as in recorded calls: no diarization is needed."""
+    insights: tuple[InsightStage, ...] = get_args(InsightStage)
+    """Stages of insight that run; the others are skipped."""
+    summary_language: str = ""
+    """ISO 639-1; empty: the recording's."""
+    summary_template: str = ""
+    """Name of a template; empty: by the type of content."""
     given_transcript: Sidecar | None = None
     """The .srt or .vtt beside the recording, whose text is kept."""
     sources: dict[str, str] = {}

@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 
 from transcribe_pipeline import checks, jobs, schedules, sensors
-from transcribe_pipeline.assets import delivery, ingest, operations, speech
+from transcribe_pipeline.assets import delivery, ingest, insight, operations, speech
+from transcribe_pipeline.resources.language_models import LanguageModelsResource
 from transcribe_pipeline.resources.ledger import LedgerResource
 from transcribe_pipeline.resources.object_store import ObjectStoreResource
 from transcribe_pipeline.resources.recordings import RecordingsResource
@@ -28,10 +29,11 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         "recordings": RecordingsResource(store=store),
         "speech": SpeechModelsResource(),
         "search": SearchResource(),
+        "language_models": LanguageModelsResource(),
         "artifacts": artifact_io_manager,
     }
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, speech, delivery, operations]),
+        assets=dg.load_assets_from_modules([ingest, speech, delivery, insight, operations]),
         asset_checks=checks.all_checks,
         jobs=[jobs.process_media],
         sensors=sensors.all_sensors,

@@ -68,6 +68,7 @@ def examine(configured: Settings) -> Iterator[Finding]:
         _database,
         _store,
         _search,
+        _language_models,
         _dagster,
     )
     return (check(configured) for check in checks)
@@ -473,6 +474,32 @@ def _search(configured: Settings) -> Finding:
     if status.semantic:
         return Finding("search", "ok", f"{facts}; by words alone: {status.semantic}")
     return Finding("search", "ok", f"{facts}; by words and by meaning")
+
+
+def _language_models(configured: Settings) -> Finding:
+    """Without one every insight is made all the same, so nothing about it is a failure. No text is sent."""
+    from transcribe_pipeline.resources.language_models import LanguageModels
+
+    name = "language models"
+    models = LanguageModels(configured)
+    try:
+        chosen_models = models.names()
+    except PipelineError as error:
+        return Finding(name, "failed", error.sentence, error.remedy)
+    if not chosen_models:
+        return Finding(name, "ok", "none chosen: insight is made without")
+    answering, failing = [], []
+    for chosen in chosen_models:
+        endpoint = models.endpoint(chosen)
+        try:
+            endpoint.look()
+            answering.append(f"{chosen}: {endpoint.context_tokens:,} tokens of context")
+        except PipelineError as error:
+            failing.append(error)
+    facts = "; ".join((*answering, *(error.detail for error in failing)))
+    if failing:
+        return Finding(name, "warning", facts, f"{failing[0].remedy} Until then insight is made without it.")
+    return Finding(name, "ok", facts)
 
 
 def _dagster(configured: Settings) -> Finding:

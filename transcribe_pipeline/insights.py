@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from transcribe_pipeline.artifacts import Artifact, Probability, Seconds
+from transcribe_pipeline.artifacts import Artifact, InsightStage, Probability, Seconds
 
 Segments = Annotated[tuple[int, ...], Field(min_length=1)]
 """Ids of transcript segments, rising, each once."""
@@ -174,15 +174,18 @@ class Summary(Insight):
 # --- speaker_names --------------------------------------------------------------------------------------------------
 
 
+NameSource = Literal[
+    "introduces themselves", "is addressed", "is introduced", "metadata", "known voice", "language model"
+]
+
+
 class NameSuggestion(Artifact):
     """Who a speaker may be. Nothing is named by a suggestion: a person accepts it."""
 
     label: str
     name: str
     confidence: Probability
-    source: Literal[
-        "introduces themselves", "is addressed", "is introduced", "metadata", "known voice", "language model"
-    ]
+    source: NameSource
     segments: tuple[int, ...]
     """Where it is heard; empty for metadata and known voices."""
     reason: str
@@ -209,9 +212,22 @@ class Vocabulary(Artifact):
     types: int
     """Different words."""
     mtld: float | None = None
-    """Measure of textual lexical diversity; None below 50 tokens."""
-    fillers: int
-    fillers_per_100: float
+    """Measure of textual lexical diversity; None below 50 tokens, and where characters are counted."""
+    fillers: int | None
+    """None in languages whose fillers are not known, as the next."""
+    fillers_per_100: float | None
+
+
+class PaceWindow(Artifact):
+    """Talk in a stretch of the recording."""
+
+    start: Seconds
+    end: Seconds
+    words: int
+    """Whose middle lies in it."""
+    talk_seconds: Seconds
+    words_per_minute: float | None
+    """Of talk; None where there is too little to tell by."""
 
 
 class SpeakerFigures(Artifact):
@@ -227,7 +243,10 @@ class SpeakerFigures(Artifact):
     """Stretches of talk that another's talk or a long pause ends: not segments."""
     turn_seconds: Distribution | None
     longest_monologue_seconds: Seconds
+    """Turns that nobody else's turn divides, together, without the pauses between them."""
     words_per_minute: float | None
+    pace: tuple[PaceWindow, ...]
+    """The file's windows, but those in which this speaker is silent."""
     overlap_seconds: Seconds
     """Of this speaker's talk, with somebody else talking too."""
     interruptions_made: int
@@ -235,15 +254,9 @@ class SpeakerFigures(Artifact):
     backchannels: int
     response_latency_seconds: Distribution | None
     """From the end of another's turn to the start of the answer; negative where it begins before."""
-    questions: int
+    questions: int | None
+    """None in languages whose questions cannot be told."""
     vocabulary: Vocabulary
-
-
-class PaceWindow(Artifact):
-    start: Seconds
-    end: Seconds
-    words: int
-    words_per_minute: float
 
 
 class Analytics(Insight):
@@ -252,20 +265,23 @@ class Analytics(Insight):
     seconds: Seconds
     words: int
     speakers: tuple[SpeakerFigures, ...]
-    turns: int
+    """In order of appearance. Empty where somebody speaks and nobody knows who: then what compares speakers is None."""
+    turns: int | None
     speech_seconds: Seconds
     """Somebody talks: union of all turns."""
     silence_seconds: Seconds
     silence_share: Probability
-    overlap_seconds: Seconds
+    overlap_seconds: Seconds | None
     """Two or more talk."""
-    interruptions: int
-    backchannels: int
+    interruptions: int | None
+    backchannels: int | None
     questions: int | None
     """None in languages whose questions cannot be told."""
     response_latency_seconds: Distribution | None
     words_per_minute: float | None
+    """Of talk, everybody's added up: the speakers' paces, weighted by how long they talk."""
     pace: tuple[PaceWindow, ...]
+    """The whole recording in windows of equal length, at least one."""
     vocabulary: Vocabulary
     readability: dict[str, float] = Field(default_factory=dict)
     """Measure -> value; empty where the language allows none."""
@@ -343,7 +359,19 @@ class Questions(Insight):
     clarifications: tuple[Clarification, ...] = ()
 
 
-INSIGHTS: dict[str, type[Insight]] = {
+class Insights(Artifact):
+    """What there is for one transcript version. A stage that was left out, or has not run yet, is None."""
+
+    analytics: Analytics | None = None
+    semantic_chunks: SemanticChunks | None = None
+    chapters: Chapters | None = None
+    knowledge_graph: KnowledgeGraph | None = None
+    questions: Questions | None = None
+    speaker_names: SpeakerNames | None = None
+    summary: Summary | None = None
+
+
+INSIGHTS: dict[InsightStage, type[Insight]] = {
     "analytics": Analytics,
     "semantic_chunks": SemanticChunks,
     "chapters": Chapters,
@@ -355,6 +383,6 @@ INSIGHTS: dict[str, type[Insight]] = {
 """Stage -> what it makes, in flow order."""
 
 
-def insight_of(stage: str, body: dict[str, Any]) -> Insight:
+def insight_of(stage: InsightStage, body: dict[str, Any]) -> Insight:
     """An insight from its JSON."""
     return INSIGHTS[stage].model_validate(body)

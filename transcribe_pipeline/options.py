@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from transcribe_pipeline.artifacts import Options, Sidecar
+from transcribe_pipeline.artifacts import InsightStage, Options, Sidecar
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.settings import Settings
 from transcribe_pipeline.text import plain_yaml
@@ -39,6 +39,7 @@ _MAX_TERMS = 500
 _MAX_TERM_CHARACTERS = 100
 _MAX_PROBLEMS = 20
 _SHOWN_CHARACTERS = 60
+_TEMPLATE = re.compile(r"[a-z0-9_-]{0,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _COMPUTE_TYPES = (
     *("default", "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16"),
@@ -59,6 +60,8 @@ _SETTINGS = {
     "language": "language",
     "aligner": "aligner",
     "diarizer": "diarizer",
+    "insights": "insights",
+    "summary_language": "summary_language",
 }
 """Options whose default is a setting. The model is another: it goes with the recogniser."""
 SETTING_NAMES = tuple(dict.fromkeys([*_SETTINGS.values(), *_MODEL_SETTING.values()]))
@@ -103,6 +106,13 @@ OPTIONS: Mapping[str, OptionInfo] = {
     "min_speakers": OptionInfo("At least so many speak.", _COUNT),
     "max_speakers": OptionInfo("At most so many speak.", _COUNT),
     "channels_are_speakers": OptionInfo("Every channel is one speaker, as in recorded calls.", "true or false"),
+    "insights": OptionInfo(
+        "Stages of insight that run; an empty list: none.", f"a list of {', '.join(get_args(InsightStage))}"
+    ),
+    "summary_language": OptionInfo("Of the summary; empty: the recording's.", "an ISO 639-1 code, or empty"),
+    "summary_template": OptionInfo(
+        "Form of the summary; empty: by the type of content.", "the name of a template: a-z, 0-9, - and _"
+    ),
 }
 """Every option that people may give."""
 
@@ -155,7 +165,8 @@ def resolve(configured: Settings, layers: Sequence[Layer], given_transcript: Sid
 
 def _setting_layer(configured: Settings, option: str, name: str) -> Layer:
     source = f"setting TRANSCRIBE_{name.upper()}" if name in configured.model_fields_set else ""
-    return Layer(source, {option: getattr(configured, name)})
+    value = getattr(configured, name)
+    return Layer(source, {option: _listed(value) if option == "insights" else value})
 
 
 def _apply(layer: Layer, wishes: dict[str, _Wish], problems: list[str], defaults: Mapping[str, _Wish]) -> None:
@@ -195,8 +206,12 @@ def _typed(name: str, value: Any) -> Any:
         choices = [choice for choice in get_args(Options.model_fields[name].annotation) if isinstance(choice, str)]
         raise ValueError(f"allowed is {OPTIONS[name].allowed}{_hint(str(value), choices)}") from None
     match name:
-        case "language":
-            return _language(value)
+        case "language" | "summary_language":
+            return _language(name, value)
+        case "insights":
+            return tuple(stage for stage in get_args(InsightStage) if stage in value)
+        case "summary_template" if not _TEMPLATE.fullmatch(value):
+            raise ValueError(f"allowed is {OPTIONS[name].allowed}")
         case "vocabulary":
             return _vocabulary(value)
         case "prompt":
@@ -208,7 +223,10 @@ def _typed(name: str, value: Any) -> Any:
     return value
 
 
-_LISTS: Mapping[str, Any] = {"vocabulary": list[str] | tuple[str, ...]}
+_LISTS: Mapping[str, Any] = {
+    "vocabulary": list[str] | tuple[str, ...],
+    "insights": list[InsightStage] | tuple[InsightStage, ...],
+}
 _ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
     name: TypeAdapter(_LISTS.get(name, field.rebuild_annotation()), config={"strict": True})
     for name, field in Options.model_fields.items()
@@ -216,13 +234,13 @@ _ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
 }
 
 
-def _language(value: str) -> str:
+def _language(name: str, value: str) -> str:
     code = value.strip().lower()
     if code and code not in LANGUAGES:
         names = {name.lower(): each for each, name in LANGUAGES.items()}
         close = names.get(code) or (code[:2] if code[2:3] in "-_" and code[:2] in LANGUAGES else None)
         hint = f", did you mean {close}?" if close else _hint(code, [*LANGUAGES])
-        raise ValueError(f"allowed is {OPTIONS['language'].allowed}{hint}")
+        raise ValueError(f"allowed is {OPTIONS[name].allowed}{hint}")
     return code
 
 
@@ -392,11 +410,18 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def _listed(text: str) -> list[str]:
+    """'a, b' -> ['a', 'b']; 'none' is the empty list."""
+    return [] if text.strip() == "none" else [name for each in text.split(",") if (name := each.strip())]
+
+
 def _from_text(name: str, text: str) -> Any:
     if not text:
         return None
     if name == "vocabulary":
         return text.split(",")
+    if name == "insights":
+        return _listed(text)
     if name in ("translate", "channels_are_speakers"):
         return {"true": True, "false": False}.get(text.lower(), text)
     if name in ("beam_size", "speakers", "min_speakers", "max_speakers") and text.isdecimal():

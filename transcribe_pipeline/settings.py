@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     # insight
     insights: str = Field(
         "analytics, semantic_chunks, chapters, knowledge_graph, questions, speaker_names, summary",
-        description="Stages of insight that run for every file, unless its options say otherwise. Empty: none.",
+        description="Stages of insight that run for every file, unless its options say otherwise. `none`: none.",
     )
     chapter_minutes: float = Field(3, ge=0.5, le=60, description="Chapters are at least this long.")
     summary_language: str = Field("", description="ISO 639-1 code. Empty: the language of the recording.")

@@ -23,6 +23,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from transcribe_pipeline.errors import ErrorClass, ErrorCode, PipelineError
+from transcribe_pipeline.insights import INSIGHTS
 from transcribe_pipeline.ledger import files, leases, timings
 from transcribe_pipeline.resources.artifact_store import ArtifactIOManager, ArtifactStore, FileVersion, content_id
 from transcribe_pipeline.scratch import sweep
@@ -34,7 +35,7 @@ STAGES: dict[str, float] = {
     "options": 1,
     "media_metadata": 2,
     "audio": 4,
-    "transcription": 55,
+    "transcription": 50,
     "given_transcript": 1,
     "alignment": 3,
     "diarization": 24,
@@ -44,10 +45,17 @@ STAGES: dict[str, float] = {
     "subtitles": 1,
     "transcript_page": 1,
     "search_document": 1,
+    "analytics": 0.5,
+    "semantic_chunks": 2,
+    "chapters": 0.5,
+    "knowledge_graph": 0.5,
+    "questions": 0.5,
+    "speaker_names": 0.5,
+    "summary": 0.5,
 }
 """Per-media stages in flow order, and their share of the work (percent, as measured with Whisper base on 2 cores)."""
 
-_DELIVERY = frozenset({"speaker_identities", "subtitles", "transcript_page", "search_document"})
+_DELIVERY = frozenset({"speaker_identities", "subtitles", "transcript_page", "search_document", *INSIGHTS})
 """Stages after the record: when one fails the transcript is there already, so the file is done but degraded."""
 
 GENERATION_TAG = "transcribe/generation"
@@ -72,6 +80,7 @@ class Stage:
         self._meter = Meter()
         self._fraction = 0.0
         self._is_degraded = False
+        self._is_left_out = False
         self._lost: PipelineError | None = None
         self._finished = threading.Event()
 
@@ -123,6 +132,10 @@ class Stage:
         """Figures and pictures for the asset's metadata; numbers stay numbers, since the UI plots them."""
         self._metadata |= metadata
 
+    def leave_out(self) -> None:
+        """The stage makes nothing this time, because nobody asked for it: it is skipped, not failed."""
+        self._is_left_out = True
+
     def complete(self) -> None:
         """The file needs no later stage: give its lease back as completed. Raises LEASE_LOST."""
         self._stop_heart()  # it would take the lease that we give back for a lost one
@@ -135,6 +148,8 @@ class Stage:
         failure = self._failure(error) or self._note_recovery()
         finished_at = datetime.now(UTC)
         self._record_timing(finished_at, failure)
+        if failure is None and self._is_left_out:
+            failure = self._give_back()
         if failure is None:
             seconds = (finished_at - self._started_at).total_seconds()
             self._context.add_output_metadata({**self._metadata, "stage_seconds": round(seconds, 3), **self._used()})
@@ -190,6 +205,15 @@ class Stage:
             return error
         return None
 
+    def _give_back(self) -> PipelineError | None:
+        """What storing a value does, where there is none to store. Raises nothing: gives the failure."""
+        try:
+            if self.name == stages_of(self._context.run)[-1]:
+                give_back(self._ledger, self.claim, self.name)
+        except PipelineError as error:
+            return error
+        return None
+
     def _record_failure(self, failure: PipelineError) -> None:
         try:
             if self.name in _DELIVERY and failure.code is not ErrorCode.LEASE_LOST:
@@ -228,6 +252,24 @@ def generation_of(run: dg.DagsterRun) -> int | None:
     return int(tag) if tag else None
 
 
+def stages_of(run: dg.DagsterRun) -> list[str]:
+    """The per-media stages that a run comes to, in flow order. A retry comes only to those that were not done."""
+    selected = {key.to_python_identifier() for key in run.asset_selection or ()} & STAGES.keys() or STAGES.keys()
+    steps = set(run.step_keys_to_execute or STAGES)
+    return [stage for stage in STAGES if stage in selected and stage in steps]
+
+
+def give_back(ledger: Engine, claim: leases.Claim, last: str) -> None:
+    """Give the lease back after a run's last stage.
+
+    The whole pipeline ends in COMPLETED; a run of a few stages, as people launch them, leaves the verdict alone.
+    """
+    if last == list(STAGES)[-1]:
+        leases.complete(ledger, claim)
+    else:
+        leases.release(ledger, claim)
+
+
 class FencedArtifacts:
     """Ties the artifact store to the ledger: which version of a file a run reads and writes, and may it still write."""
 
@@ -253,19 +295,10 @@ class FencedArtifacts:
         self._claim(context)
 
     def after_write(self, context: dg.OutputContext) -> None:
-        """Give the lease back when the run's last per-media stage is safe in the store.
-
-        The whole pipeline ends in COMPLETED; a run of a few stages, as people launch them, leaves the verdict alone.
-        """
-        selection = context.step_context.dagster_run.asset_selection or ()
-        selected = {key.to_python_identifier() for key in selection} & STAGES.keys() or STAGES.keys()
-        last = max(selected, key=list(STAGES).index)
-        if context.asset_key.to_python_identifier() != last:
-            return
-        if last == list(STAGES)[-1]:
-            leases.complete(self._ledger, self._claim(context))
-        else:
-            leases.release(self._ledger, self._claim(context))
+        """The value of a stage is safe in the store."""
+        run, name = context.step_context.dagster_run, context.asset_key.to_python_identifier()
+        if name == stages_of(run)[-1]:
+            give_back(self._ledger, self._claim(context), name)
 
     def _claim(self, context: dg.OutputContext) -> leases.Claim:
         run = context.step_context.dagster_run

@@ -4,7 +4,7 @@ Package scope, not session: Playwright keeps an event loop running in this threa
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from tests.browser.conversations import conversation, read_stm
+from tests.export.insights import insights_of
 from tests.servers.transcripts import transcript_server
 from transcribe_pipeline.artifacts import Transcript
 from transcribe_pipeline.cli.demonstration import sample_recording
 from transcribe_pipeline.cli.serving import application
-from transcribe_pipeline.export.chapters import Chapter
 from transcribe_pipeline.export.page import MediaSource, page_key, render
 from transcribe_pipeline.export.script import Script
+from transcribe_pipeline.insights import Chapter, Chapters, Insights, Provenance
 from transcribe_pipeline.ledger import files
 from transcribe_pipeline.ledger.database import connect, migrate
 from transcribe_pipeline.partitions import partition_key
@@ -61,7 +62,7 @@ class Site:
         *,
         file_name: str | None = None,
         title: str = "",
-        chapters: Sequence[Chapter] = (),
+        insights: Insights | None = None,
         is_video: bool = False,
     ) -> str:
         """Upload a recording of 'ann', write its page, and give the page's URL."""
@@ -80,7 +81,7 @@ class Site:
             transcript_id=f"transcript of {partition}",
             title=title,
             translation=transcript.translation,
-            chapters=chapters,
+            insights=insights,
         )
         self.store.put_bytes(where, html)
         return f"{self.url}/{where}"
@@ -104,7 +105,21 @@ def call(site: Site) -> str:
     """URL of the page of the demo's telephone call: Diane and Sheila, 30 seconds."""
     recording = sample_recording()
     transcript, names = conversation(read_stm(recording.with_suffix(".stm")))
-    return site.add(recording, transcript, names, chapters=((6.5, "Hello"), (14.4, "Where from")))
+    chapters = (
+        Chapter(start=6.5, end=14.4, title="Hello", first_segment=0, last_segment=5),
+        Chapter(start=14.4, end=30, title="Where from", first_segment=6, last_segment=len(transcript.segments) - 1),
+    )
+    made = Chapters(transcript_id="t", language="en", made_by=Provenance(method="offline"), chapters=chapters)
+    return site.add(recording, transcript, names, insights=Insights(chapters=made))
+
+
+@pytest.fixture(scope="package")
+def told(site: Site) -> str:
+    """URL of the page of the same call with every insight."""
+    recording = sample_recording()
+    transcript, names = conversation(read_stm(recording.with_suffix(".stm")))
+    insights = insights_of(transcript, "SPEAKER_00 talks to SPEAKER_01")
+    return site.add(recording, transcript, names, file_name="told.wav", insights=insights)
 
 
 Open = Callable[..., Page]

@@ -15,7 +15,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open, Site
-from tests.browser.conversations import Said, conversation, ten_hours
+from tests.browser.conversations import Said, conversation, read_stm, ten_hours
+from tests.export.insights import BY_MODEL, insights_of
 from transcribe_pipeline.artifacts import Doubt, Translation
 from transcribe_pipeline.cli.demonstration import sample_recording
 from transcribe_pipeline.export.page import Entry, MediaSource, render, render_index
@@ -347,12 +348,74 @@ def test_right_to_left_speech_runs_right_to_left(open_page: Open, site: Site) ->
     assert page.locator("main").get_attribute("lang") == "he"
 
 
+# --- what was said, in short ------------------------------------------------------------------------------------------
+
+
+def open_parts(page: Page) -> None:
+    closed = page.locator(".part:not([open]) > summary")
+    while closed.count():
+        closed.first.click()
+
+
+def test_a_statement_leads_to_its_moment_by_mouse_and_by_keyboard(open_page: Open, told: str) -> None:
+    page = open_page(told)
+    transcript, _ = conversation(read_stm(sample_recording().with_suffix(".stm")))
+    first = transcript.segments[0].start
+    page.locator(".overview li", has_text="Key: ").get_by_role("link").click()
+    assert seconds(page) == pytest.approx(first, abs=0.01)
+    page.get_by_role("button", name="Forward").click()
+    page.locator(".bottom-line").get_by_role("link").focus()
+    page.keyboard.press("Enter")
+    until(lambda: seconds(page) == pytest.approx(first, abs=0.01))
+    assert lit(page) == page.locator(".turn .w").first.inner_text()
+
+
+def test_a_renamed_speaker_is_renamed_in_what_was_said(open_page: Open, told: str) -> None:
+    page = open_page(told)
+    bottom_line = page.locator(".bottom-line")
+    expect(bottom_line).to_contain_text("Bottom line: Diane talks to Sheila")
+    page.get_by_role("button", name="Rename Diane").click()
+    page.keyboard.type("Ann <b>Lee</b>")
+    page.keyboard.press("Enter")
+    expect(bottom_line).to_contain_text("Bottom line: Ann <b>Lee</b> talks to Sheila")
+    assert "Diane" not in (page.locator(".overview").text_content() or "")
+    assert "Diane" not in (page.locator(".chapters").text_content() or "")
+    page.reload()
+    expect(bottom_line).to_contain_text("Bottom line: Ann <b>Lee</b> talks to Sheila")
+
+
+def test_hiding_a_speaker_hides_what_they_said_and_not_what_is_said_of_them(open_page: Open, told: str) -> None:
+    page = open_page(told)
+    page.get_by_role("checkbox", name="Show Diane").click()
+    assert set(page.locator(".turn:visible .name").all_text_contents()) == {"Sheila"}
+    expect(page.locator(".bottom-line")).to_contain_text("Diane talks")
+
+
+def test_on_a_phone_the_bottom_line_comes_first_and_nothing_is_too_wide(open_page: Open, told: str) -> None:
+    page = open_page(told, viewport={"width": 360, "height": 740}, has_touch=True)
+    open_parts(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.locator(".bottom-line")).to_be_in_viewport()
+
+
+def test_what_was_said_is_printed_and_read_without_javascript(open_page: Open, told: str, tmp_path: Path) -> None:
+    page = open_page(told, java_script_enabled=False)
+    expect(page.get_by_text("Key: Diane talks to Sheila")).to_be_visible()
+    page.pdf(path=tmp_path / "page.pdf")
+    command = ["pdftotext", "-layout", tmp_path / "page.pdf", "-"]
+    printed = " ".join(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert "To do: Diane talks to Sheila" in printed
+    assert "Open: Diane" not in printed  # its part is closed
+
+
 # --- for everybody --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation(open_page: Open, call: str, scheme: str) -> None:
-    page = open_page(f"{call}#t=13.9", color_scheme=scheme, bypass_csp=True)  # axe is put in as an inline script
+def test_axe_finds_no_violation(open_page: Open, told: str, scheme: str) -> None:
+    page = open_page(f"{told}#t=13.9", color_scheme=scheme, bypass_csp=True)  # axe is put in as an inline script
+    open_parts(page)
     page.locator("#query").fill("chicago")
     page.locator("#shading").click()
     page.get_by_text("Pace and confidence").click()
@@ -556,6 +619,34 @@ def test_nothing_that_people_write_can_run_load_or_vanish(open_page: Open, site:
         page.evaluate("document.querySelectorAll('img, iframe, link[rel=stylesheet], base, script:not(#data)').length")
         == 1
     )
+
+
+def test_nothing_in_an_insight_can_run_load_or_vanish(open_page: Open, site: Site) -> None:
+    """Whoever speaks, and every model, may put anything into a summary."""
+    transcript, names = conversation([Said("A", 0, 9, "hello there"), Said("B", 10, 20, "hello")])
+    payload = " ".join(PAYLOADS)
+    made_by = BY_MODEL.model_copy(update={"model": payload, "provider": payload})
+    insights = insights_of(transcript, payload, made_by=made_by)
+    address = site.add(sample_recording(), transcript, names, file_name="attack.wav", insights=insights)
+    page = open_page("about:blank")
+    requests: list[str] = []
+    dialogs: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    page.goto(address)
+    open_parts(page)
+    shown = " ".join(payload.split())
+    assert page.locator(".bottom-line > span").first.text_content() == f"Bottom line: {shown}"
+    assert page.locator(".chapters bdi").all_text_contents() == [f"{shown} (1)", f"{shown} (2)"]
+    assert shown in (page.locator(".overview > .made").last.text_content() or "")
+    assert page.locator(".part").count() == 11
+    assert dialogs == []
+    assert {request.split("/")[3] for request in requests} == {"results", "uploads"}
+    hostile = ".overview :is(img, iframe, script, svg, style, link, base, form, input, noscript, math)"
+    assert page.locator(hostile).count() == 0
+    addresses = page.locator(".overview a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    assert len(addresses) == 15
+    assert all(re.fullmatch(r"#t=[\d.]+", each) for each in addresses)
 
 
 def test_the_policy_stops_what_would_get_through(browser, site: Site, call: str) -> None:

@@ -14,19 +14,24 @@ import typer
 from sqlalchemy import Engine, update
 
 from tests.cli.conftest import Run
+from tests.export.insights import insights_of
 from tests.ledger.samples import take, transcript, upload
 from transcribe_pipeline import cli
-from transcribe_pipeline.artifacts import Audio
+from transcribe_pipeline.artifacts import Audio, InsightStage
 from transcribe_pipeline.cli import exporting
 from transcribe_pipeline.cli.output import ExitCode
+from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.export.formats import FORMATS, difference
+from transcribe_pipeline.export.insight_files import INSIGHT_FILES
 from transcribe_pipeline.export.options import DEFAULT_OPTIONS, ExportOptions
-from transcribe_pipeline.ledger import files, leases, transcripts
+from transcribe_pipeline.insights import Chapters
+from transcribe_pipeline.ledger import files, insights, leases, transcripts
 from transcribe_pipeline.ledger.files import register
 from transcribe_pipeline.ledger.models import MediaFile
 from transcribe_pipeline.media.samples import SAMPLE_RATE
 from transcribe_pipeline.resources.artifact_store import ArtifactStore, FileVersion, content_id
 from transcribe_pipeline.resources.object_store import open_store
+from transcribe_pipeline.search.documents import Kind
 
 
 def export_all(
@@ -52,7 +57,9 @@ def call(ledger: Engine) -> str:
 
 
 def test_the_options_offer_what_there_is() -> None:
-    assert tuple(cli.FormatName) == (*FORMATS, exporting.ZIP, exporting.PAGE)
+    assert tuple(cli.FormatName) == (*FORMATS, *INSIGHT_FILES, exporting.ZIP, exporting.PAGE)
+    assert cli.StageName == InsightStage
+    assert tuple(cli.KindName) == typing.get_args(Kind)
 
 
 # --- one file -------------------------------------------------------------------------------------------------------
@@ -233,6 +240,54 @@ def test_what_cannot_be_had_is_said_in_one_line(run: Run, meeting: str, tmp_path
     assert "needs letters or digits" in result.stderr
     assert not (tmp_path / "out.srt").exists()
     assert run("export").exit_code == run("export", meeting).exit_code == run("export", "--all", meeting).exit_code == 2
+
+
+# --- insights -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chapters(ledger: Engine, meeting: str) -> Chapters:
+    """Of the meeting, which has no other insight."""
+    claim = take(ledger, "insight", key=meeting)
+    made = insights_of(transcript(), "SPEAKER_00 sells").chapters
+    assert made
+    made = made.model_copy(update={"transcript_id": files.get(ledger, meeting).current_transcript_id})
+    insights.save(ledger, claim, "chapters", made)
+    leases.complete(ledger, claim)
+    return made
+
+
+def export_one(name: str, formats: list[str], destination: Path, options: ExportOptions = DEFAULT_OPTIONS) -> None:
+    exporting.export(name, formats, every=False, owner=None, destination=destination, options=options)
+
+
+def test_a_file_of_an_insight_alone(meeting: str, chapters: Chapters, tmp_path: Path) -> None:
+    export_one(meeting, ["ffmetadata"], tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_text().count("title=SPEAKER_00 sells") == 2
+    with pytest.raises(PipelineError, match="nothing for 'summary' yet") as missing:
+        export_one(meeting, ["summary"], tmp_path / "summary.md")
+    assert missing.value.code is ErrorCode.ARTIFACT_MISSING
+    assert not (tmp_path / "summary.md").exists()
+
+
+def test_insights_beside_transcripts(meeting: str, call: str, chapters: Chapters, tmp_path: Path) -> None:
+    export_all(tmp_path / "all.zip", ["srt", "chapters"])
+    archive = opened((tmp_path / "all.zip").read_bytes())
+    assert {f"ann/{meeting}/transcript.srt", f"ann/{meeting}/chapters.vtt"} <= set(archive.namelist())
+    assert "nothing for 'chapters' yet" in archive.read("skipped.txt").decode()
+    export_all(tmp_path / "everything.zip", [])
+    there = {name.rpartition("/")[2] for name in opened((tmp_path / "everything.zip").read_bytes()).namelist()}
+    there -= {f"transcript.{export.extension}" for export in FORMATS.values()}
+    assert there == {"insights.json", "chapters.vtt", "chapters.ffmetadata", "chapters.json"}
+
+
+@pytest.mark.parametrize("options", [ExportOptions(redact=("sells",)), ExportOptions(language="en")])
+def test_insights_hide_nothing(meeting: str, chapters: Chapters, tmp_path: Path, options: ExportOptions) -> None:
+    with pytest.raises(typer.Exit):
+        export_one(meeting, ["chapters"], tmp_path / "out.vtt", options)
+    export_all(tmp_path / "all.zip", [], options=options)
+    names = opened((tmp_path / "all.zip").read_bytes()).namelist()
+    assert not [name for name in names if "chapters" in name or "insights" in name]
 
 
 # --- a page to pass on ------------------------------------------------------------------------------------------------

@@ -73,9 +73,15 @@ def test_names_cannot_command_the_terminal(run: Run, ledger: Engine) -> None:
 
 
 def test_show_begins_the_transcript_and_names_the_results(run: Run, meeting: str, home: Path) -> None:
+    results = home / "store" / "results" / "ann" / meeting
+    assert "results" not in run("show", "meeting.mp3").stdout
+    results.mkdir(parents=True)
+    for name in ("transcript.srt", "transcript.html", "summary.md"):
+        (results / name).write_text("x")
     text = run("show", "meeting.mp3").stdout
     assert "SPEAKER_00: Hello word1" in text
-    assert str(home / "store" / "results" / "ann" / meeting / "transcript.srt") in text
+    places = [str(results / name) for name in ("transcript.html", "summary.md", "transcript.srt")]
+    assert [place for line in text.splitlines() for place in places if place in line] == places
     described = json.loads(run("show", meeting, "--json").stdout)
     assert described["transcript"]["speakers"][0] == {
         "label": "SPEAKER_00",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cli.conftest import Run
-from tests.search.samples import CORPUS, A, document
+from tests.search.samples import CORPUS, A, document, with_insights
 from transcribe_pipeline.cli.output import ExitCode
 from transcribe_pipeline.cli.search import search
 from transcribe_pipeline.search.embedded import EmbeddedIndex
@@ -29,6 +29,17 @@ def test_hits_are_printed_for_people(index, capsys):
         "  0:00:30  Bob Ray: The bank raised the interest rate of our house twice.",
     ]
     assert said.err.splitlines() == ["1 hit in 1 file."]
+
+
+def test_chapters_and_summaries_say_what_they_are(tmp_path, capsys):
+    index = EmbeddedIndex(tmp_path / "search.db")
+    index.put(with_insights("call", "ann", [(A, "We sell the house.")], names={A: "Ann Lee"}))
+    search(index, Query("house sells", kinds=frozenset({"summary"}), hits_per_file=1), ALL, as_json=False)
+    assert capsys.readouterr().out.splitlines()[1].startswith("  0:00:00  [summary] ")
+    search(index, Query("house", hits_per_file=100), ALL, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert "  0:00:00  [chapter] The house (1)" in lines
+    assert "  0:00:00  Ann Lee: We sell the house." in lines
 
 
 def test_pages_facets_suggestions_and_notes_are_told(index, capsys):

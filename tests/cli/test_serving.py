@@ -20,6 +20,7 @@ from tests.ledger.samples import take, transcript
 from tests.servers.transcripts import transcript_server
 from transcribe_pipeline.cli import serving
 from transcribe_pipeline.errors import ErrorCode, PipelineError
+from transcribe_pipeline.export.insight_files import INSIGHT_FILES, insight_keys
 from transcribe_pipeline.export.page import page_key
 from transcribe_pipeline.ledger import files, leases, transcripts
 from transcribe_pipeline.ledger.database import connect, migrate
@@ -200,6 +201,17 @@ def test_exports_are_downloads(site: Site):
     answer = site.ask(path)
     assert (answer.status, answer.body) == (200, b"1\n")
     assert answer.headers["content-disposition"] == 'attachment; filename="transcript.srt"'
+
+
+def test_files_of_insights_are_downloads_too(site: Site):
+    """Whatever is in them: a graph is XML, which browsers would show, and run what it links to."""
+    for name, key in insight_keys("results", "ann", site.keys[0]).items():
+        site.store.put_bytes(key, b"<svg onload='alert(1)'/>")
+        answer = site.ask(f"/{key}")
+        assert answer.status == 200
+        assert answer.headers["content-type"].partition(";")[0] == INSIGHT_FILES[name].media_type
+        assert answer.headers["content-disposition"] == f'attachment; filename="{INSIGHT_FILES[name].file_name}"'
+        assert "sandbox" in answer.headers["content-security-policy"]
 
 
 def test_only_what_the_ledger_knows_is_served(site: Site):

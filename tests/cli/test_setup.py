@@ -8,6 +8,7 @@ from sqlalchemy import make_url
 
 from tests.cli.conftest import Run
 from tests.servers.openai_audio import openai_audio_service
+from tests.servers.scripted_model import Scripted, scripted_model
 from transcribe_pipeline import doctor
 from transcribe_pipeline.settings import Settings, load_settings
 
@@ -233,3 +234,43 @@ def test_doctor_examines_search(
         monkeypatch.setenv(name, value)
     (finding,) = [found for found in doctor.examine(load_settings()) if found.name == "search"]
     assert (finding.status, told in finding.facts) == (status, True)
+
+
+# --- doctor, on language models -------------------------------------------------------------------------------------
+
+
+def test_doctor_has_nothing_to_say_of_language_models_where_none_is_chosen(home: Path) -> None:
+    assert doctor._language_models(load_settings()).status == "ok"
+
+
+def test_doctor_tells_what_a_language_model_takes_and_why_one_does_not_answer(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scripted_model() as server:
+        server.pages["/v1/models"] = Scripted({"data": [{"id": "m", "max_model_len": 16_000}]})
+        monkeypatch.setenv("TRANSCRIBE_LLM", "vllm/m")
+        monkeypatch.setenv("TRANSCRIBE_LLM_VLLM_URL", f"{server.url}/v1")
+        finding = doctor._language_models(load_settings())
+        assert (finding.status, finding.facts) == ("ok", "vllm/m: 16,000 tokens of context")
+        server.pages["/v1/models"] = Scripted(status=401)
+        finding = doctor._language_models(load_settings())
+        assert (finding.status, finding.facts) == ("warning", "vllm/m: HTTP 401: the key is not accepted")
+        assert finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("chosen", "status", "fact"),
+    [
+        ("anthropic/claude-x", "warning", "TRANSCRIBE_LLM_ANTHROPIC_KEY"),
+        ("openai/gpt-x", "warning", "TRANSCRIBE_LLM_OPENAI_KEY"),
+        ("nobody/x", "failed", "anthropic, openai, openrouter, vllm, ollama, compatible"),
+        ("compatible/x", "failed", "TRANSCRIBE_LLM_COMPATIBLE_URL"),
+    ],
+)
+def test_doctor_names_the_setting_that_a_language_model_lacks(
+    home: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, status: str, fact: str
+) -> None:
+    monkeypatch.setenv("TRANSCRIBE_LLM", chosen)
+    finding = doctor._language_models(load_settings())
+    assert finding.status == status
+    assert fact in finding.facts

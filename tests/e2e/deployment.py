@@ -40,6 +40,8 @@ class Home:
             "TRANSCRIBE_HOME": str(folder),
             "DAGSTER_HOME": str(self.dagster_home),
             "TRANSCRIBE_SETTLE_SECONDS": "1",
+            # Loading the sentence model takes a process 7 s; the corpus and the demo have it.
+            "TRANSCRIBE_SEARCH_MODEL": "none",
             **environment,
         }
         url = (

@@ -49,5 +49,9 @@ def transcripts(draw):
     return transcript_of(turns, language, audio_seconds=max(0.0, time + draw(st.sampled_from([0.0, 1.5, -0.4]))))
 
 
+def texts():
+    return _texts
+
+
 def speaker_names():
     return st.dictionaries(_labels.filter(bool), _names)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.export import strategies
+from tests.export.insights import BY_MODEL, OFFLINE, insights_of
 from tests.export.transcripts import timed, transcript_of
 from transcribe_pipeline.artifacts import Doubt, SpeakerTurn, Transcript, TranscriptSpeaker, Translation
 from transcribe_pipeline.export import page
@@ -20,6 +21,7 @@ from transcribe_pipeline.export.colours import speaker_colours
 from transcribe_pipeline.export.options import ExportOptions
 from transcribe_pipeline.export.page import Entry, MediaSource, page_key, render, render_index
 from transcribe_pipeline.export.script import Script
+from transcribe_pipeline.insights import Chapter, Chapters, Insights, Provenance, Summary
 
 BESIDE = MediaSource("a.mp3", "'self'")
 
@@ -208,10 +210,17 @@ def test_what_is_known_of_the_recording_stands_above_it():
         title="Besprechung",
         file_name="b.mp3",
         added_at=datetime(2026, 5, 3, tzinfo=UTC),
-        chapters=[(61.25, "Anfang & Ende")],
+        insights=Insights(
+            chapters=Chapters(
+                transcript_id="t",
+                language="de",
+                made_by=OFFLINE,
+                chapters=(Chapter(start=61.25, end=3723.9, title="Anfang & Ende", first_segment=0, last_segment=0),),
+            )
+        ),
     )
     assert "<bdi>b.mp3</bdi> · 1:02:03 · 1 speaker · 2 words · German · added 2026-05-03</p>" in html
-    assert '<a href="#t=61.25"><time>1:01</time> <bdi>Anfang &amp; Ende</bdi></a>' in html
+    assert '<a href="#t=61.25"><time>1:01</time> <bdi lang="de">Anfang &amp; Ende</bdi></a>' in html
     assert '<main id="transcript" tabindex="-1" aria-label="Transcript" lang="de" dir="ltr">' in html
 
 
@@ -255,6 +264,130 @@ def test_a_speaker_has_the_same_colour_as_in_every_other_picture():
     assert dict(re.findall(r"^\.s(\d+)\{--speaker:(#\w+)\}$", style, re.MULTILINE)) == {
         str(lane): colour for lane, colour in enumerate(colours.values())
     }
+
+
+# --- insights -------------------------------------------------------------------------------------------------------
+
+
+CALL = transcript_of(
+    [("SPEAKER_00", timed("Hello there", 3.25)), ("SPEAKER_01", timed("And you?", 70))], audio_seconds=80
+)
+NAMES = {"SPEAKER_00": "Diane", "SPEAKER_01": "Sheila"}
+
+
+def overview(html: str) -> str:
+    """The part of the page about what was said, as text between tags."""
+    found = re.search(r'<section class="overview".*?</section>', html, re.DOTALL)
+    assert found
+    return found[0]
+
+
+def texts(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", "", html).split())
+
+
+def test_what_was_said_stands_above_the_transcript_with_names_and_moments():
+    html = rendered(CALL, NAMES, insights=insights_of(CALL))
+    shown = texts(overview(html))
+    for sentence in (
+        "Bottom line: Diane sells the house 0:03",
+        "Brief: Diane sells the house 0:03",
+        "Key: Diane sells the house 0:03",
+        "Type: call · Sentiment: mixed By llama (ollama)",
+        "Decided: Diane sells the house Context: Diane sells the house Stakeholders: Sheila 0:03",
+        "To do: Diane sells the house Owner: Sheila Due: by Friday Priority: high 0:03",
+        "Follow up: Diane sells the house 0:03",
+        "Topic: Diane sells the house 0:00 About: Diane sells the house 0:03 Point: Diane sells the house 0:03",
+        "Diane Role: host Says: Diane sells the house 0:03",
+        "Diane sells the house? By: Diane 0:03 Answer: Diane sells the house 0:40",
+        "Open: Diane sells the house? 0:03",
+        "Next: Diane sells the house? 0:03",
+        "Which day is &#34;next Tuesday&#34;? Diane sells the house 0:03",
+        "Silence 1:01 (25%)",
+        "Pace 144 words/min",
+    ):
+        assert sentence in shown
+    assert "SPEAKER" not in shown
+    assert html.index('<section class="overview"') < html.index('<main id="transcript"')
+    moments = {values["href"] for tag, values in Read(html).attributes if values.get("class") == "jump"}
+    assert moments == {"#t=3.25", "#t=0.0", "#t=40.0"} == {move for move in moments if _is_followed(move)}
+    assert "0:40 Diane sells the house (2)" in texts(html)
+
+
+def _is_followed(address: str | None) -> bool:
+    """By the script: as in `followAddress`."""
+    return bool(re.fullmatch(r"#t=(\d{1,7}(?:\.\d{1,6})?)", address or ""))
+
+
+def test_a_speaker_renamed_on_the_page_is_renamed_in_what_was_said():
+    """The script gives every `.name` inside of a speaker's `data-lane` the new name."""
+    html = overview(rendered(CALL, NAMES, insights=insights_of(CALL)))
+    for lane, name in enumerate(NAMES.values()):
+        inside = f'<span data-lane="{lane}"><bdi class="name">{name}</bdi></span>'
+        assert html.count(inside) == html.count(name) > 1
+
+
+@pytest.mark.parametrize(
+    ("made_by", "expected"),
+    [
+        (OFFLINE, "By extraction, without a language model."),
+        (
+            Provenance(method="offline", fallback_reason="The language model does not answer (HTTP <500>)."),
+            "By extraction, without a language model. One was asked:"
+            " The language model does not answer (HTTP &lt;500&gt;).",
+        ),
+        (
+            BY_MODEL,
+            "By llama (ollama); check against the recording."
+            " 2 statements were left out, since the recording does not bear them out.",
+        ),
+    ],
+)
+def test_everything_says_how_it_was_made(made_by, expected):
+    html = rendered(CALL, NAMES, insights=insights_of(CALL, made_by=made_by))
+    # the summary, four parts of questions, the chapters
+    assert html.count(f'<p class="made">{expected}</p>') == 6
+
+
+def test_a_statement_leads_to_the_first_moment_of_each_run_of_segments():
+    spoken = transcript_of([("SPEAKER_00", timed("yes", 10.0 * n)) for n in range(12)])
+    known = insights_of(spoken)
+    assert known.summary
+    cited = known.summary.key_points[0].model_copy(update={"segments": (1, 2, 3, 5, 7, 8, 11, 99)})
+    summary = known.summary.model_copy(update={"key_points": (cited,)})
+    html = overview(rendered(spoken, insights=Insights(summary=summary)))
+    assert re.findall(r'#t=([\d.]+)"[^>]*>', html[html.index("Key: ") : html.index("Decisions")]) == [
+        "10.0",
+        "50.0",
+        "70.0",
+    ]
+
+
+def test_without_insights_there_is_no_place_for_them():
+    silence = transcript_of([]).model_copy(update={"no_speech": True})
+    nothing = Summary(
+        transcript_id="t", language="und", made_by=OFFLINE, template="other/1", content_type="other", bottom_line=None,
+        brief_summary=(),
+    )  # fmt: skip
+    for insights in (None, Insights(), Insights(summary=nothing)):
+        html = rendered(silence, insights=insights)
+        assert '<section class="overview"' not in html
+        assert "Chapters" not in html
+
+
+@settings(max_examples=40, deadline=None)
+@given(strategies.transcripts(), strategies.speaker_names(), strategies.texts())
+def test_no_text_of_an_insight_becomes_markup(transcript, names, text):
+    """Every text stands once for each statement that has it, as text, whatever it is."""
+    if not transcript.segments:
+        return
+    without = Read(rendered(transcript, names, insights=insights_of(transcript, "nothing special")))
+    hostile = Read(rendered(transcript, names, insights=insights_of(transcript, text)))
+    assert [tag for tag, _ in hostile.attributes if tag not in ("span", "bdi")] == [
+        tag for tag, _ in without.attributes if tag not in ("span", "bdi")
+    ]
+    assert hostile.words() == without.words()
+    assert all(not name.startswith("on") and name != "style" for _, values in hostile.attributes for name in values)
 
 
 def test_the_list_of_transcripts_escapes_and_has_a_policy_of_its_own():

@@ -8,15 +8,28 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.ledger.samples import MEETING, claimed, nobody_finished, take, transcript, upload
+from tests.ledger.test_insights import chapters
+from tests.ledger.test_language_model_calls import CALL
 from transcribe_pipeline.errors import ErrorCode, PipelineError
-from transcribe_pipeline.ledger import backlog, files, forgetting, leases, transcripts, voices
+from transcribe_pipeline.ledger import (
+    backlog,
+    files,
+    forgetting,
+    insights,
+    language_model_calls,
+    leases,
+    transcripts,
+    voices,
+)
 from transcribe_pipeline.ledger.models import DecisionKind
 from transcribe_pipeline.ledger.voices import Decision, Voices
 
 
 def transcribed(engine: Engine) -> files.FileView:
     claim = claimed(engine)
-    transcripts.save(engine, claim, transcript(), artifact_key="x", provenance={})
+    record = transcripts.save(engine, claim, transcript(), artifact_key="x", provenance={})
+    insights.save(engine, claim, "chapters", chapters(record.transcript_id))
+    language_model_calls.record(engine, claim, "chapters", CALL)
     leases.complete(engine, claim)
     return files.get(engine, MEETING)
 
@@ -27,9 +40,11 @@ def test_all_rows_go_and_those_of_others_stay(engine: Engine, scalar: Callable[[
     ids = forgetting.transcript_ids(engine, file.id)
     voices.confirm(engine, "ann", ids[0], "SPEAKER_00", name="Zoë")
     assert forgetting.count(engine, "ann", file.id, ids) == {
+        "insights": 1,
         "speakers": 2,
         "segments": 3,
         "transcript versions": 1,
+        "language model calls": 1,
         "events": 2,
         "file": 1,
         "voice decisions": 1,

@@ -2,8 +2,9 @@
 
 from sqlalchemy import Engine, insert
 
+from tests.export.insights import insights_of
 from tests.ledger.samples import MEETING, claimed, take, transcript, upload
-from transcribe_pipeline.ledger import files, leases, searchable, transcripts
+from transcribe_pipeline.ledger import files, insights, leases, searchable, transcripts
 from transcribe_pipeline.ledger.database import write
 from transcribe_pipeline.ledger.models import SpeakerIdentity
 
@@ -37,6 +38,24 @@ def test_every_current_transcript_in_order_of_bytes_with_the_names_shown(engine:
         "a.mp3": {"SPEAKER_00": "Ann"},
         "b1.mp3": {"SPEAKER_00": "Cy"},
     }
+
+
+def test_the_versions_of_insights_are_those_that_people_see(engine: Engine):
+    """And those of the current transcript alone."""
+    claim = claimed(engine)
+    leases.record_sha256(engine, claim, SHA256)
+    ids = [
+        transcripts.save(engine, claim, transcript(first_word=word), artifact_key="a", provenance={}).transcript_id
+        for word in ("One", "Two")
+    ]
+    for transcript_id, texts in zip(ids, [["a"], ["a", "b", "c"]], strict=True):
+        for text in texts:
+            told = insights_of(transcript(), text)
+            assert told.summary
+            about = {"transcript_id": transcript_id}
+            insights.save(engine, claim, "summary", told.summary.model_copy(update=about))
+    (found,) = searchable.all_files(engine)
+    assert (found.transcript_id, found.insights) == (ids[1], {"summary": 3})
 
 
 def test_a_file_is_mended_for_the_transcript_that_it_has(engine: Engine):

@@ -11,7 +11,9 @@ from sqlalchemy import Engine
 
 from tests.ledger.samples import nobody_finished, transcript
 from transcribe_pipeline.artifacts import FileFacts, MediaMetadata, Options, Transcript
-from transcribe_pipeline.ledger import files, leases, timings, transcripts, voices
+from transcribe_pipeline.insights import Chapter, Chapters, Provenance
+from transcribe_pipeline.language_models.port import Call
+from transcribe_pipeline.ledger import files, insights, language_model_calls, leases, timings, transcripts, voices
 from transcribe_pipeline.partitions import media_files, partition_key
 from transcribe_pipeline.resources.artifact_store import ArtifactStore, FileVersion, content_id
 from transcribe_pipeline.resources.object_store import ObjectStore
@@ -65,6 +67,7 @@ class Installation:
         record = transcripts.save(self.ledger, claim, spoken, artifact_key="x", provenance={})
         moment = datetime.now(UTC)
         timings.record(self.ledger, claim, "transcription", started_at=moment, finished_at=moment)
+        self._insight(claim, record.transcript_id, f"={owner}'s {WORD} chapter", moment)
         voices.confirm(self.ledger, owner, record.transcript_id, "SPEAKER_00", name=f"{owner}'s {WORD}")
         publish(self.ledger, self.store, "results", key)
         self._index(files.get(self.ledger, key), spoken)
@@ -103,6 +106,14 @@ class Installation:
                 passages=passages(spoken, {}),
             )
         )
+
+    def _insight(self, claim: leases.Claim, transcript_id: str, title: str, moment: datetime) -> None:
+        chapter = Chapter(start=0.0, end=15.0, title=title, first_segment=0, last_segment=2)
+        made_by = Provenance(method="language model", provider="ollama", model=f"={WORD}:8b", prompt_hash="cd" * 32)
+        value = Chapters(transcript_id=transcript_id, language="en", made_by=made_by, chapters=(chapter,))
+        insights.save(self.ledger, claim, "chapters", value)
+        call = Call("chapters", "ollama", f"={WORD}:8b", moment, 1.5, "answered", 0, 1200, 1000, 200, None)
+        language_model_calls.record(self.ledger, claim, "chapters", call)
 
     def _artifacts(self, key: str, name: str) -> None:
         artifacts = ArtifactStore(self.store, "artifacts")

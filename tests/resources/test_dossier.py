@@ -13,7 +13,8 @@ import pytest
 from tests.resources.installations import NAME, WORD, Installation
 from transcribe_pipeline.artifacts import MediaMetadata, Transcript
 from transcribe_pipeline.errors import ErrorCode, PipelineError
-from transcribe_pipeline.ledger import files, transcripts
+from transcribe_pipeline.insights import Chapters
+from transcribe_pipeline.ledger import files, insights, transcripts
 from transcribe_pipeline.resources import dossier
 from transcribe_pipeline.resources.dossier import Manifest, Sources
 from transcribe_pipeline.resources.run_history import RunHistory
@@ -52,6 +53,11 @@ def test_a_file_is_told_whole(installation: Installation, tmp_path: Path):
     assert whole == transcripts.load(installation.ledger, current.transcript_id)
     metadata = next((to / "files" / key / "artifacts").rglob("media_metadata.json"))
     assert MediaMetadata.model_validate_json(metadata.read_bytes()).file.name == NAME
+    (chapters,) = (to / "files" / key / "insights/v1").iterdir()
+    assert chapters.name == "chapters.v1.json"
+    kept = insights.latest(installation.ledger, current.transcript_id)["chapters"].value
+    assert Chapters.model_validate_json(chapters.read_bytes()) == kept
+    assert [(call["stage"], call["tokens_in"]) for call in told["language_model_calls"]] == [("chapters", 1000)]
     decided = json.loads((to / "files" / key / "voices.json").read_bytes())
     assert [profile["name"] for profile in decided["profiles"]] == [f"anne's {WORD}"]
     assert manifest.counts["segments"] == 3
@@ -67,6 +73,11 @@ def test_tables_hold_the_same_and_no_spreadsheet_runs_them(installation: Install
     assert {row["fact"]: row["value"] for row in tables["metadata"]}["raw.XMP:Title"] == f"'=cmd|{WORD}"
     assert {"option": "prompt", "value": WORD, "decided_by": "sidecar", "file": key} in tables["options"]
     assert {"figure": "speech_seconds", "value": "10.5", "version": "1", "file": key} in tables["quality"]
+    assert [(row["version"], row["stage"], row["insight_version"]) for row in tables["insights"]] == [
+        ("1", "chapters", "1")
+    ]
+    assert tables["insights"][0]["model"] == tables["language_model_calls"][0]["model"] == f"'={WORD}:8b"
+    assert tables["language_model_calls"][0]["tokens_out"] == "200"
     assert tables["files"][0]["owner"] == "anne"
     assert tables["voice_decisions"][0]["name"] == f"anne's {WORD}"
     counts = json.loads((to / "manifest.json").read_bytes())["counts"]

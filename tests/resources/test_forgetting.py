@@ -70,12 +70,14 @@ def test_nothing_is_left_of_a_file_and_everything_of_the_others(
     assert outcome.is_proven, outcome.left
     assert outcome.forgotten.counts.keys() >= {
         "uploads", "sidecars", "results", "artifacts", "file", "transcript versions", "segments", "speakers",
-        "stage timings", "events", "voice decisions", "runs", "run events", "run files", "run logs", "partition keys",
+        "insights", "language model calls", "stage timings", "events", "voice decisions",
+        "runs", "run events", "run files", "run logs", "partition keys",
         "mentions in Dagster",
         "search documents",
     }  # fmt: skip
     assert not list(installation.store.entries("uploads/anne"))
     assert not [*traces(tmp_path, annes, f"anne's {WORD}"), *traces(dagster_home, annes)]
+    assert {rows(installation.ledger, table) for table in ("insight", "language_model_call")} == {1}
     assert unshared(bob.look([his])) == unshared(before)
     assert rows(installation.ledger, "media_file") == 1
     latest = installation.instance.get_latest_materialization_event(dg.AssetKey("transcript"))

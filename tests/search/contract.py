@@ -16,8 +16,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.search.samples import CORPUS, OWNERS, A, B, document, real_documents, with_chunks, words_of
+from tests.export.insights import insights_of
+from tests.search.samples import (
+    CORPUS,
+    OWNERS,
+    A,
+    B,
+    document,
+    real_documents,
+    transcript,
+    with_chunks,
+    with_insights,
+    words_of,
+)
 from transcribe_pipeline.errors import ErrorCode, PipelineError
+from transcribe_pipeline.search.documents import insight_passages
 from transcribe_pipeline.search.index import FileHits, Hit, Query, Results, Scope, SearchIndex
 from transcribe_pipeline.text.words import is_unspaced
 
@@ -295,6 +308,69 @@ class SearchContract:
         assert text_of(file.hits[0]) == said
         assert matched(file.hits[0]) == ["bank"] * 4
         assert (file.hits[0].speaker_name, file.file_name) == ("<b>Eve</b>", "<i>.wav")
+
+    # --- chapters and summaries ---
+
+    def test_chapters_and_statements_are_found_beside_segments_by_their_kind(self, empty_index):
+        call = with_insights("call", "ann", [(A, "We sell the house."), (B, "The bank agrees.")], names={A: "Ann Lee"})
+        empty_index.put(call)
+        found = {
+            ("segment", 0, 0.0, A, "Ann Lee", "We sell the house."),
+            ("chapter", 0, 0.0, None, "", "The house (1)"),
+            ("chapter", 1, 10.5, None, "", "The house (2)"),
+            ("summary", 1, 0.0, None, "", "Bottom line: Ann Lee sells the house"),
+        }
+        results = empty_index.search(Query("house", limit=100, hits_per_file=100), ALL)
+        hits = only(results, "call").hits
+        assert {(h.kind, h.position, h.start, h.speaker, h.speaker_name, text_of(h)) for h in hits} >= found
+        assert only(results, "call").total == results.total_hits == len(hits)
+        assert results.facets["speaker"] == {"Ann Lee": 1}
+        by_kind = {
+            kind: every_hit(empty_index, Query("house", kinds=frozenset({kind}))).get("call")
+            for kind in ("segment", "chapter", "summary")
+        }
+        assert by_kind["segment"] == [0]
+        assert by_kind["chapter"] == [0, 1]
+        assert len(by_kind["summary"] or []) == len(hits) - 3
+        (task,) = only(empty_index.search(Query('"by friday"'), ALL), "call").hits
+        assert text_of(task) == "To do: Ann Lee sells the house (SPEAKER_01, by Friday)"
+
+    def test_everything_of_a_file_can_be_counted_by_its_kind(self, empty_index):
+        call = with_insights("call", "ann", [(A, "We sell the house."), (B, "The bank agrees.")])
+        empty_index.put(call)
+        kinds = [passage.kind for passage in call.passages]
+        for kind in ("segment", "chapter", "summary"):
+            query = Query(files=frozenset({"call"}), kinds=frozenset({kind}), limit=1, hits_per_file=1)
+            assert empty_index.search(query, ALL).total_hits == kinds.count(kind) > 0
+        assert empty_index.search(Query(), ALL).total_hits == len(kinds)
+        (held,) = empty_index.held()
+        assert (held.expected, held.passages, held.digest) == (len(kinds), len(kinds), call.digest)
+        shown = only(empty_index.search(Query(hits_per_file=100), ALL), "call").hits
+        assert [hit.position for hit in shown] == sorted(hit.position for hit in shown)
+        assert {hit.start for hit in shown if hit.kind == "segment"} == {0.0, 10.0}
+
+    def test_insights_leave_with_their_file_and_what_replaces_them_is_found_alone(self, empty_index):
+        empty_index.put(with_insights("call", "ann", [(A, "Old words.")], text="xylophones"))
+        assert empty_index.suggest("xyl", ALL) == ["xylophones"]
+        assert not empty_index.search(Query("xylophones"), Scope.of("bob")).files
+        empty_index.put(with_insights("call", "ann", [(A, "Old words.")], text="quetzals"))
+        assert every_hit(empty_index, Query("xylophones")) == {}
+        assert empty_index.suggest("xyl", ALL) == []
+        assert every_hit(empty_index, Query("quetzals", kinds=frozenset({"chapter"}))) == {"call": [0, 1]}
+        empty_index.put(document("call", "ann", "en", [(A, "Old words.")]))
+        assert every_hit(empty_index, Query()) == {"call": [0]}
+
+    def test_meaning_is_that_of_what_was_said(self, meaning):
+        """Vectors are of segments: a chapter at the same position is never taken for one."""
+        told = insights_of(transcript("en", [(A, "The puppy barks.")]), "A dog")
+        pets = with_chunks("pets", "ann", [["The puppy barks."], ["Rain again."]])
+        passages = pets.passages + insight_passages(told, transcript("en", [(A, "The puppy barks.")]), {})
+        meaning.put(type(pets)(**{**pets.__dict__, "passages": passages}))
+        results = meaning.search(Query("kennel", semantic=True, hits_per_file=100), ANN)
+        assert [(hit.kind, hit.position) for hit in only(results, "pets").hits if hit.by_meaning][:1] == [
+            ("segment", 0)
+        ]
+        assert {hit.kind for hit in only(results, "pets").hits} == {"segment"}
 
     # --- pages, facets ---
 

@@ -4,15 +4,18 @@
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from tests.export.insights import insights_of
 from tests.export.transcripts import timed, transcript_of
 from transcribe_pipeline.artifacts import Transcript
 from transcribe_pipeline.evaluation.references import find_references
-from transcribe_pipeline.search.documents import Chunk, MediaDocument, passages
+from transcribe_pipeline.insights import Insights
+from transcribe_pipeline.search.documents import Chunk, MediaDocument, insight_passages, passages
 
 Line = tuple[str | None, str]
 """Label and what is said."""
@@ -183,6 +186,19 @@ def with_chunks(key: str, owner: str, chunks: Sequence[Sequence[str]]) -> MediaD
     firsts = np.cumsum([0, *map(len, chunks)])
     made = tuple(Chunk(i, int(firsts[i]), int(firsts[i + 1]) - 1, vector.tolist()) for i, vector in enumerate(vectors))
     return document(key, owner, "en", lines, chunks=made, embedding_model=Signs.name)
+
+
+def with_insights(
+    key: str, owner: str, lines: Sequence[Line], *, names: dict[str, str] | None = None, text: str | None = None
+) -> MediaDocument:
+    """A document with two chapters and a summary, in whose every sentence stands 'the house', or `text`."""
+    spoken = transcript("en", lines)
+    said = {"chapter": text or "The house", "summary": text or "SPEAKER_00 sells the house"}
+    of = {kind: insights_of(spoken, sentence) for kind, sentence in said.items()}
+    told = Insights(chapters=of["chapter"].chapters, summary=of["summary"].summary)
+    made = document(key, owner, "en", lines, names=names)
+    passages = made.passages + insight_passages(told, spoken, names or {})
+    return replace(made, passages=passages, insights={"chapters": 1, "summary": 1})
 
 
 def real_documents(testdata: Path) -> list[MediaDocument]:

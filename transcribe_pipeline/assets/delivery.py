@@ -18,7 +18,7 @@ from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger import leases, transcripts, voices
 from transcribe_pipeline.resources.artifact_store import ArtifactStore, FileVersion, content_id
 from transcribe_pipeline.resources.object_store import ObjectStore
-from transcribe_pipeline.resources.results import publish, publish_page
+from transcribe_pipeline.resources.results import publish, publish_insights, publish_page
 from transcribe_pipeline.resources.search_index import Search
 from transcribe_pipeline.settings import settings
 from transcribe_pipeline.stage import Stage
@@ -116,15 +116,17 @@ def transcript_page(
     ledger: dg.ResourceParam[Engine],
     store: dg.ResourceParam[ObjectStore],
 ) -> TranscriptPage:
-    """One HTML file to read, hear and search the current version in, beside the other results."""
+    """One HTML file to read, hear and search the current version in, beside the other results.
+
+    With the insights that there are; those that are made later in the run write page and files again.
+    """
     with Stage(context, ledger) as stage:
-        written = publish_page(
-            ledger,
-            store,
-            settings(),
-            context.partition_key,
-            before_write=lambda: leases.check(ledger, stage.claim),
-        )
+
+        def may_write() -> None:
+            leases.check(ledger, stage.claim)
+
+        written = publish_page(ledger, store, settings(), context.partition_key, before_write=may_write)
+        publish_insights(ledger, store, settings(), context.partition_key, before_write=may_write)
         stage.report(
             page=dg.MetadataValue.url(f"{settings().pages_url.rstrip('/')}/{quote(written.object_key)}"),
             file=store.url(written.object_key),

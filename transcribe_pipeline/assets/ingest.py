@@ -101,6 +101,9 @@ class OptionsConfig(dg.Config):
     min_speakers: int | None = _described("min_speakers")
     max_speakers: int | None = _described("max_speakers")
     channels_are_speakers: bool | None = _described("channels_are_speakers")
+    insights: list[str] | None = _described("insights")
+    summary_language: str | None = _described("summary_language")
+    summary_template: str | None = _described("summary_template")
 
 
 @dg.asset(**media_asset("options", "ingest", "yaml"), code_version=code_version(1, *SETTING_NAMES))

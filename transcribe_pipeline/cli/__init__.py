@@ -7,7 +7,7 @@ Dagster.
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -31,9 +31,15 @@ FormatName = StrEnum(
     "FormatName",
     [
         "srt", "vtt", "ass", "txt", "md", "docx", "json", "csv", "tsv", "whisperx", "podcast",
-        "rttm", "ctm", "audacity", "textgrid", "eaf", "zip", "html",
+        "rttm", "ctm", "audacity", "textgrid", "eaf",
+        "summary", "insights", "chapters", "youtube", "ffmetadata", "podcast-chapters", "graph", "graphml", "analytics",
+        "zip", "html",
     ],
 )  # fmt: skip
+KindName = StrEnum("KindName", ["segment", "chapter", "summary"])
+StageName = Literal[
+    "analytics", "semantic_chunks", "chapters", "knowledge_graph", "questions", "speaker_names", "summary"
+]
 
 
 # --- setting up -----------------------------------------------------------------------------------------------------
@@ -137,6 +143,7 @@ def search_transcripts(
     owner: Annotated[str | None, typer.Option(help="Only recordings of this owner.", show_default=False)] = None,
     speaker: Annotated[list[str] | None, typer.Option(help="Only what they say; may be repeated.")] = None,
     language: Annotated[list[str] | None, typer.Option(help="ISO 639-1 code; may be repeated.")] = None,
+    kind: Annotated[list[KindName] | None, typer.Option(help="Only what is said, chapters, summaries.")] = None,
     since: Annotated[datetime | None, typer.Option(help="Added at or after this time (UTC).")] = None,
     until: Annotated[datetime | None, typer.Option(help="Added before this time (UTC).")] = None,
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Find misspelt words too.")] = False,
@@ -151,6 +158,7 @@ def search_transcripts(
     """
     from transcribe_pipeline.cli import search
     from transcribe_pipeline.resources.search_index import Search
+    from transcribe_pipeline.search.documents import Kind
     from transcribe_pipeline.search.index import Query, Scope
     from transcribe_pipeline.settings import load_settings
 
@@ -160,6 +168,7 @@ def search_transcripts(
         semantic=meaning,
         speakers=frozenset(speaker or ()),
         languages=frozenset(language or ()),
+        kinds=frozenset(get_args(Kind)).intersection(kind or ()),
         since=since.replace(tzinfo=UTC) if since else None,
         until=until.replace(tzinfo=UTC) if until else None,
         offset=(page - 1) * limit,
@@ -168,6 +177,29 @@ def search_transcripts(
     # Whoever may run this may read the ledger and every recording; people who may not come through a server.
     scope = Scope.of(owner) if owner else Scope.everything()
     search.search(Search(load_settings()).index, query, scope, as_json=as_json)
+
+
+@app.command("insight")
+def what_was_said(
+    name: Name,
+    stage: Annotated[
+        StageName | None, typer.Argument(help="One insight; all of them without.", show_default=False)
+    ] = None,
+    owner: Owner = None,
+    versions: Annotated[bool, typer.Option("--versions", help="List what was made when, and by what.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Have Dagster make it again; speech is not touched.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What was said, in short: bottom line, chapters, questions, who talked how much; each statement with its moment.
+
+    Example: transcribe insight meeting.mp4 summary
+    """
+    from transcribe_pipeline.cli import insight
+
+    if again:
+        insight.make_again(name, stage, owner=owner)
+    else:
+        insight.show(name, stage=stage, owner=owner, as_json=as_json, versions=versions)
 
 
 @app.command("open")
@@ -440,6 +472,34 @@ def voices_confirm(
     from transcribe_pipeline.cli import voices
 
     voices.confirm(file, speaker, name, profile=profile, owner=owner, relabel=relabel, as_json=as_json)
+
+
+@voices_app.command("suggestions")
+def voices_suggestions(file: Name, owner: Owner = None, as_json: Json = False) -> None:
+    """Who the speakers of a file may be, by what is said, and where to listen before a name is accepted."""
+    from transcribe_pipeline.cli import voices
+
+    voices.suggestions(file, owner=owner, as_json=as_json)
+
+
+@voices_app.command("accept")
+def voices_accept(
+    file: Name,
+    speaker: Annotated[str, typer.Argument(help="Label in the transcript, such as SPEAKER_00.", show_default=False)],
+    name: Annotated[
+        str | None, typer.Argument(help="Which of the suggestions; the most confident without.", show_default=False)
+    ] = None,
+    owner: Owner = None,
+    relabel: Relabel = True,
+    as_json: Json = False,
+) -> None:
+    """Name a speaker as suggested, everywhere.
+
+    Example: transcribe voices accept interview.mp4 SPEAKER_00
+    """
+    from transcribe_pipeline.cli import voices
+
+    voices.accept(file, speaker, name, owner=owner, relabel=relabel, as_json=as_json)
 
 
 @voices_app.command("rename")

@@ -4,7 +4,7 @@ Reads the ledger alone; loads neither Dagster nor, but for the page with its rec
 """
 
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import typer
@@ -17,9 +17,10 @@ from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.export import archive
 from transcribe_pipeline.export.archive import Folders, Member, Recording
 from transcribe_pipeline.export.formats import FORMATS
+from transcribe_pipeline.export.insight_files import INSIGHT_FILES, Told
 from transcribe_pipeline.export.options import ExportOptions
 from transcribe_pipeline.export.script import Script
-from transcribe_pipeline.ledger import files
+from transcribe_pipeline.ledger import files, insights
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.settings import load_settings
 
@@ -41,7 +42,11 @@ def export(
     destination: Path | None,
     options: ExportOptions,
 ) -> None:
-    """One format of one file is that file; anything more is a ZIP archive, or a folder if `destination` is one."""
+    """One format of one file is that file; anything more is a ZIP archive, or a folder if `destination` is one.
+
+    Files of insights have formats of their own (`INSIGHT_FILES`). Where no format is named, those that there are come
+    along, unless something is to be hidden.
+    """
     if (name is None) != every:
         _refuse("Name a file, or say --all.")
     wanted = [format_name for format_name in dict.fromkeys(formats) if format_name != ZIP]
@@ -49,20 +54,53 @@ def export(
         _refuse("Name a format with --format.")
     if PAGE in formats and (every or len(formats) > 1 or options != ExportOptions(names=options.names)):
         _refuse("A page is written alone, of one file and unchanged: its recording would tell what was hidden.")
+    if not _is_told_whole(options) and set(wanted) & set(INSIGHT_FILES):
+        _refuse("Insights are written unchanged, in their own language: they would tell what was hidden.")
     ledger = open_ledger(load_settings())
     if name is None:
-        _write_many(_of_all(ledger, owner, wanted or FORMATS, options), destination, is_zip=ZIP in formats)
+        _write_many(_of_all(ledger, owner, wanted, options), destination, is_zip=ZIP in formats)
         return
     file = resolve(ledger, name, owner)
-    script = _script(ledger, file, options)
     if PAGE in formats:
-        _write_one(_page(ledger, file, script), destination)
-        return
-    if formats == wanted and len(wanted) == 1:
-        _write_one(FORMATS[wanted[0]].write(script), destination)
+        _write_one(_page(ledger, file, _script(ledger, file, options)), destination)
         return
     folder = Folders(options).name(_recording(file))
-    _write_many(archive.members(script, wanted or FORMATS, folder), destination, is_zip=ZIP in formats)
+    members = _members(ledger, file, wanted, options, folder)
+    if formats == wanted and len(wanted) == 1:
+        ((_, content),) = members
+        _write_one(content, destination)
+        return
+    _write_many(members, destination, is_zip=ZIP in formats)
+
+
+def _is_told_whole(options: ExportOptions) -> bool:
+    return not options.redact and options.language == "original"
+
+
+def _members(
+    ledger: Engine, file: FileView, wanted: Sequence[str], options: ExportOptions, folder: str
+) -> Iterator[Member]:
+    """The files of one recording: those that are wanted, or else all that there are."""
+    script = _script(ledger, file, options)
+    yield from archive.members(script, [name for name in wanted if name in FORMATS] if wanted else FORMATS, folder)
+    names = [name for name in wanted if name in INSIGHT_FILES]
+    if names or (not wanted and _is_told_whole(options)):
+        yield from _insight_members(ledger, file, names, options, folder)
+
+
+def _insight_members(
+    ledger: Engine, file: FileView, wanted: Sequence[str], options: ExportOptions, folder: str
+) -> Iterator[Member]:
+    transcript = current_transcript(ledger, file)
+    assert transcript  # a script was made of it
+    names = identities(ledger, file).names if options.names else {}
+    told = Told.of(insights.seen(ledger, file.current_transcript_id or ""), transcript, names)
+    for name in wanted or INSIGHT_FILES:
+        content = INSIGHT_FILES[name].write(told)
+        if content is not None:
+            yield f"{folder}/{INSIGHT_FILES[name].file_name}", content
+        elif wanted:
+            raise PipelineError(ErrorCode.ARTIFACT_MISSING, f"this file has nothing for '{name}' yet")
 
 
 def _script(ledger: Engine, file: FileView, options: ExportOptions) -> Script:
@@ -81,7 +119,7 @@ def _page(ledger: Engine, file: FileView, script: Script) -> bytes:
     return portable_page(ledger, load_settings(), file, script, transcript)
 
 
-def _of_all(ledger: Engine, owner: str | None, formats: Collection[str], options: ExportOptions) -> Iterator[Member]:
+def _of_all(ledger: Engine, owner: str | None, wanted: Sequence[str], options: ExportOptions) -> Iterator[Member]:
     """The files of all recordings; at the end a list of those that have none, with the reason."""
     folders = Folders(options)
     skipped = []
@@ -95,7 +133,7 @@ def _of_all(ledger: Engine, owner: str | None, formats: Collection[str], options
         folder = folders.name(recording)
         output.note(f"{number} of {len(keys)}: {folder}")
         try:
-            yield from archive.members(_script(ledger, file, options), formats, folder)
+            yield from _members(ledger, file, wanted, options, folder)
         except PipelineError as error:
             if error.code not in _NOTHING_TO_EXPORT:
                 raise

@@ -40,8 +40,10 @@ def _print_file(file: FileHits) -> None:
 
 
 def _line(hit: Hit) -> Text:
-    """'  0:01:02  Ann Lee: what she said', what was looked for marked."""
+    """'  0:01:02  Ann Lee: what she said' or '  0:01:02  [chapter] Prices', what was looked for marked."""
     line = Text(f"  {output.clock(hit.start)}  ")
+    if hit.kind != "segment":
+        line.append(f"[{hit.kind}] ", style="magenta")
     if hit.speaker_name:
         line.append(f"{plain(hit.speaker_name)}: ", style="cyan")
     for piece in hit.pieces:

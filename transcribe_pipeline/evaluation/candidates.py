@@ -42,6 +42,7 @@ _ISOLATED = {
     "RESULTS_PREFIX": "results",
     "ARTIFACTS_PREFIX": "artifacts",
     "SETTLE_SECONDS": "0",
+    "INSIGHTS": "none",  # it is speech that is judged
 }
 _DAGSTER_YAML = "telemetry:\n  enabled: false\n"
 

@@ -3,12 +3,14 @@
 What belongs here: writing given chapters. What does not: finding them. Titles are on one line (`script.clean`).
 """
 
+import html
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from transcribe_pipeline.errors import ErrorCode, PipelineError
-from transcribe_pipeline.export.script import clean, milliseconds
+from transcribe_pipeline.export.script import clean, milliseconds, short_clock, timestamp
 
 Chapter = tuple[float, str]
 
@@ -26,11 +28,9 @@ def ffmetadata(chapters: Sequence[Chapter], seconds: float) -> str:
     https://ffmpeg.org/ffmpeg-formats.html#Metadata-2: times in milliseconds; '=', ';', '#' and backslashes escaped.
     Raises BAD_EXPORT unless chapters come in order, inside the recording's `seconds`.
     """
-    starts = _starts(chapters, seconds)
-    spans = pairwise([*starts, milliseconds(seconds)])
     written = (
-        f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle={_escaped(clean(title))}\n"
-        for (start, end), (_, title) in zip(spans, chapters, strict=True)
+        f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={milliseconds(start)}\nEND={milliseconds(end)}\ntitle={_escaped(title)}\n"
+        for start, end, title in _spans(chapters, seconds)
     )
     return "".join([";FFMETADATA1\n", *written])
 
@@ -46,7 +46,36 @@ def youtube(chapters: Sequence[Chapter], seconds: float) -> str:
     if len(starts) < _YOUTUBE_LEAST or starts[0] > 0 or shortest < _YOUTUBE_SECONDS:
         raise PipelineError(ErrorCode.BAD_EXPORT, _YOUTUBE_RULES)
     titles = (clean(title).translate(_NO_BRACKETS) for _, title in chapters)
-    return "".join(f"{_clock(start)} {title}\n" for start, title in zip(starts, titles, strict=True))
+    return "".join(f"{short_clock(start)} {title}\n" for start, title in zip(starts, titles, strict=True))
+
+
+def webvtt(chapters: Sequence[Chapter], seconds: float) -> str:
+    """A track of kind 'chapters' for HTML players (https://www.w3.org/TR/webvtt1/#introduction-chapters).
+
+    Raises BAD_EXPORT unless chapters come in order, inside the recording's `seconds`.
+    """
+    cues = (
+        f"{number}\n{timestamp(start, '.')} --> {timestamp(end, '.')}\n{html.escape(title, quote=False)}\n"
+        for number, (start, end, title) in enumerate(_spans(chapters, seconds), start=1)
+    )
+    return "\n".join(["WEBVTT\n", *cues])
+
+
+def podcast(chapters: Sequence[Chapter], seconds: float) -> str:
+    """JSON for <podcast:chapters type="application/json+chapters">, version 1.2.0 of
+    https://github.com/Podcastindex-org/podcast-namespace/blob/main/docs/examples/chapters/jsonChapters.md.
+
+    Raises BAD_EXPORT unless chapters come in order, inside the recording's `seconds`.
+    """
+    listed = [{"startTime": start, "endTime": end, "title": title} for start, end, title in _spans(chapters, seconds)]
+    return json.dumps({"version": "1.2.0", "chapters": listed}, ensure_ascii=False, indent=1) + "\n"
+
+
+def _spans(chapters: Sequence[Chapter], seconds: float) -> Iterator[tuple[float, float, str]]:
+    """Start, end and cleaned title of each; seconds, to the millisecond."""
+    spans = pairwise([*_starts(chapters, seconds), milliseconds(seconds)])
+    for (start, end), (_, title) in zip(spans, chapters, strict=True):
+        yield start / 1000, end / 1000, clean(title)
 
 
 def _starts(chapters: Sequence[Chapter], seconds: float) -> list[int]:
@@ -59,9 +88,3 @@ def _starts(chapters: Sequence[Chapter], seconds: float) -> list[int]:
 
 def _escaped(title: str) -> str:
     return re.sub(r"[=;#\\]", r"\\\g<0>", title)
-
-
-def _clock(seconds: int) -> str:
-    """'0:00', '1:02:03'."""
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"

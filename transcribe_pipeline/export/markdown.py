@@ -24,7 +24,7 @@ _HEADING = re.compile(r"(?:\*\*.+\*\* )?\(\d{2,}:\d\d:\d\d\)")
 
 def render(script: Script) -> str:
     turns = filter(None, (_turn(script, paragraph) for paragraph in script.transcript.paragraphs))
-    return "\n".join([f"# {_escaped(script.title)}\n", *turns])
+    return "\n".join([f"# {escaped(script.title)}\n", *turns])
 
 
 def read_words(text: str) -> list[str]:
@@ -45,8 +45,9 @@ def _turn(script: Script, paragraph: Paragraph) -> str:
     if not text:
         return ""
     name = script.name(paragraph.speaker)
-    return f"{f'**{_escaped(name)}** ' if name else ''}({clock(paragraph.start)})\n\n{_escaped(text)}\n"
+    return f"{f'**{escaped(name)}** ' if name else ''}({clock(paragraph.start)})\n\n{escaped(text)}\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Cleaned text as CommonMark that shows it as it is, in a table too."""
     return _ACTIVE_AT_START.sub(r"\2\\\1", _ACTIVE.sub(r"\\\g<0>", text))

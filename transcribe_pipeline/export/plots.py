@@ -8,28 +8,37 @@ as SVG and 40 kB as PNG: bars closer than a pixel become one.
 """
 
 import math
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
 from transcribe_pipeline.artifacts import Transcript
-from transcribe_pipeline.export.canvas import Canvas, PngCanvas, Span, SvgCanvas
+from transcribe_pipeline.export.canvas import Canvas, Span
 from transcribe_pipeline.export.colours import SPEAKER_COLOURS, speaker_colours
-from transcribe_pipeline.export.script import clean
+from transcribe_pipeline.export.plot_parts import (
+    AXIS,
+    BAR,
+    COLUMNS_HEIGHT,
+    LANE,
+    LEFT,
+    MAX_LANES,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Plot,
+    fitted,
+    lane_middle,
+    pixel_of,
+    round_up,
+    text_lane,
+    time_axis,
+    value_axis,
+)
+from transcribe_pipeline.export.script import clean, short_clock
 
 _UNKNOWN_COLOUR = SPEAKER_COLOURS[-1]
 _FIGURE_COLOUR, _DOUBT_COLOUR = SPEAKER_COLOURS[0], SPEAKER_COLOURS[5]
 
-_WIDTH, _LEFT, _RIGHT, _TOP = 760, 168, 30, 8
-"""The right margin is half of the longest label of the time axis, '10:00:00'."""
-_LANE, _BAR, _AXIS, _COLUMNS_HEIGHT = 22, 14, 24, 120
-_NAME_CELLS = 15
-"""Of the label column, in Latin letters; wide characters count twice."""
-_MAX_LANES = 24
-"""As many as there are colours."""
-_MAX_TICKS = 8
-_TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18_000, 36_000)
 _BIN_STEPS = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _MAX_RATE_BINS = 80
 _CONFIDENCE_BINS = 20
@@ -108,27 +117,6 @@ def confidence_histogram(transcript: Transcript) -> tuple[int, ...]:
 # --- plots ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Plot:
-    """Ready to be drawn."""
-
-    title: str
-    description: str
-    """The same in words, for those who do not see it."""
-    height: int
-    draw: Callable[[Canvas], None]
-
-    def svg(self) -> str:
-        canvas = SvgCanvas(_WIDTH, self.height)
-        self.draw(canvas)
-        return canvas.document(self.title, self.description)
-
-    def png(self) -> bytes:
-        canvas = PngCanvas(_WIDTH, self.height)
-        self.draw(canvas)
-        return canvas.document()
-
-
 def all_plots(transcript: Transcript, names: Mapping[str, str] | None = None) -> dict[str, Plot]:
     """File name (without ending) -> plot."""
     return {
@@ -145,78 +133,78 @@ def who_spoke_when(transcript: Transcript, names: Mapping[str, str] | None = Non
     Speech without known speakers has one lane; a recording without speech says so.
     """
     talks = talk_time(transcript, names)
-    lanes = talks[:_MAX_LANES]
+    lanes = talks[:MAX_LANES]
     colours = speaker_colours(talk.label for talk in talks)
     seconds = max(transcript.audio_seconds, 1e-3)
     bars = _bars_by_speaker(transcript)
     rows = max(len(lanes), 1) + (len(talks) > len(lanes))
-    bottom = _TOP + rows * _LANE
+    bottom = TOP + rows * LANE
 
     def draw(canvas: Canvas) -> None:
-        _time_axis(canvas, seconds, bottom)
+        time_axis(canvas, seconds, bottom)
         for number, talk in enumerate(lanes):
             middle = _lane_label(canvas, number, talk)
             _bars(canvas, bars.get(talk.label, []), seconds, middle, colours[talk.label])
         if len(talks) > len(lanes):
-            rest = [bar for talk in talks[_MAX_LANES:] for bar in bars.get(talk.label, [])]
-            _text_lane(canvas, len(lanes), f"{len(talks) - len(lanes)} more")
-            _bars(canvas, rest, seconds, _middle(len(lanes)), _UNKNOWN_COLOUR)
+            rest = [bar for talk in talks[MAX_LANES:] for bar in bars.get(talk.label, [])]
+            text_lane(canvas, len(lanes), f"{len(talks) - len(lanes)} more")
+            _bars(canvas, rest, seconds, lane_middle(len(lanes)), _UNKNOWN_COLOUR)
         if not lanes:
-            _text_lane(canvas, 0, "No speech" if transcript.no_speech else "Speech")
-            _bars(canvas, bars.get(None, []), seconds, _middle(0), _UNKNOWN_COLOUR)
+            text_lane(canvas, 0, "No speech" if transcript.no_speech else "Speech")
+            _bars(canvas, bars.get(None, []), seconds, lane_middle(0), _UNKNOWN_COLOUR)
 
-    return Plot("Who spoke when", _in_words(transcript, talks), bottom + _AXIS, draw)
+    return Plot("Who spoke when", _in_words(transcript, talks), bottom + AXIS, draw)
 
 
 def talk_time_bars(transcript: Transcript, names: Mapping[str, str] | None = None) -> Plot:
     """A bar for each speaker (the first 24), as long as they talk, with seconds, share and words."""
     talks = talk_time(transcript, names)
-    lanes = talks[:_MAX_LANES]
+    lanes = talks[:MAX_LANES]
     colours = speaker_colours(talk.label for talk in talks)
     longest = max((talk.seconds for talk in lanes), default=0.0) or 1.0
-    room = _WIDTH - _LEFT - _RIGHT - 190  # what '10:00:00, 100 %, 100,000 words' takes beside the longest bar
+    room = WIDTH - LEFT - RIGHT - 190  # what '10:00:00, 100 %, 100,000 words' takes beside the longest bar
 
     def draw(canvas: Canvas) -> None:
         for number, talk in enumerate(lanes):
             middle = _lane_label(canvas, number, talk, share=False)
             length = max(round(talk.seconds / longest * room), 1)
-            canvas.spans([(_LEFT, length)], middle - _BAR // 2, _BAR, colours[talk.label])
-            figures = f"{_clock(talk.seconds)}, {talk.share:.0%}, {talk.words:,} words"
-            canvas.text(_LEFT + length + 8, middle, figures, tone="faint")
+            canvas.spans([(LEFT, length)], middle - BAR // 2, BAR, colours[talk.label])
+            figures = f"{short_clock(talk.seconds)}, {talk.share:.0%}, {talk.words:,} words"
+            canvas.text(LEFT + length + 8, middle, figures, tone="faint")
         if len(talks) > len(lanes):
-            _text_lane(canvas, len(lanes), f"{len(talks) - len(lanes)} more")
+            text_lane(canvas, len(lanes), f"{len(talks) - len(lanes)} more")
         if not talks:
-            _text_lane(canvas, 0, "No speech" if transcript.no_speech else "No speakers")
+            text_lane(canvas, 0, "No speech" if transcript.no_speech else "No speakers")
 
     rows = max(len(lanes), 1) + (len(talks) > len(lanes))
-    return Plot("Talk time", _in_words(transcript, talks), 2 * _TOP + rows * _LANE, draw)
+    return Plot("Talk time", _in_words(transcript, talks), 2 * TOP + rows * LANE, draw)
 
 
 def words_per_minute(transcript: Transcript) -> Plot:
     """A column for each stretch of time, a dashed line at the median, a time axis."""
     rate = speaking_rate(transcript)
     rates = rate.words_per_minute
-    top = _round_up(max(rates))
-    bottom = _TOP + _COLUMNS_HEIGHT
+    top = round_up(max(rates))
+    bottom = TOP + COLUMNS_HEIGHT
     seconds = max(transcript.audio_seconds, 1e-3)
     # Whole pixels a column, or bars would differ in width; the axis ends where the last column does.
-    width = max((_WIDTH - _LEFT - _RIGHT) // len(rates), 1)
-    covered = rate.bin_seconds * (_WIDTH - _LEFT - _RIGHT) / width
+    width = max((WIDTH - LEFT - RIGHT) // len(rates), 1)
+    covered = rate.bin_seconds * (WIDTH - LEFT - RIGHT) / width
 
     def draw(canvas: Canvas) -> None:
-        _value_axis(canvas, top, bottom, "words / minute")
-        _time_axis(canvas, covered, bottom, until=seconds)
+        value_axis(canvas, top, bottom, "words / minute")
+        time_axis(canvas, covered, bottom, until=seconds)
         if not any(rates):
-            _text_lane(canvas, 0, "No words")
+            text_lane(canvas, 0, "No words")
             return
-        heights = [round(value / top * _COLUMNS_HEIGHT) for value in rates]
-        canvas.columns(_LEFT, width, heights, bottom, _FIGURE_COLOUR)
-        level = bottom - round(rate.median / top * _COLUMNS_HEIGHT)
-        canvas.rule((_LEFT, level), (_WIDTH - _RIGHT, level), "ink", dashed=True)
-        canvas.text(_LEFT - 8, level, f"median {rate.median:.0f}", "end")
+        heights = [round(value / top * COLUMNS_HEIGHT) for value in rates]
+        canvas.columns(LEFT, width, heights, bottom, _FIGURE_COLOUR)
+        level = bottom - round(rate.median / top * COLUMNS_HEIGHT)
+        canvas.rule((LEFT, level), (WIDTH - RIGHT, level), "ink", dashed=True)
+        canvas.text(LEFT - 8, level, f"median {rate.median:.0f}", "end")
 
     words = f"{len(transcript.words):,} words; median {rate.median:.0f} words per minute, at most {max(rates):.0f}."
-    return Plot("Words per minute", words, bottom + _AXIS, draw)
+    return Plot("Words per minute", words, bottom + AXIS, draw)
 
 
 def confidence(transcript: Transcript) -> Plot:
@@ -225,26 +213,26 @@ def confidence(transcript: Transcript) -> Plot:
     whole = sum(counts)
     low_bins = round(_LOW_CONFIDENCE * _CONFIDENCE_BINS)
     low = sum(counts[:low_bins])
-    top = _round_up(max(counts))
-    bottom = _TOP + _COLUMNS_HEIGHT
-    width = (_WIDTH - _LEFT - _RIGHT) // _CONFIDENCE_BINS
-    middle = _LEFT + width * low_bins
+    top = round_up(max(counts))
+    bottom = TOP + COLUMNS_HEIGHT
+    width = (WIDTH - LEFT - RIGHT) // _CONFIDENCE_BINS
+    middle = LEFT + width * low_bins
 
     def draw(canvas: Canvas) -> None:
-        _value_axis(canvas, top, bottom, "words")
+        value_axis(canvas, top, bottom, "words")
         for percent in range(0, 101, 25):
-            canvas.text(_LEFT + round(width * _CONFIDENCE_BINS * percent / 100), bottom + 14, f"{percent} %", "middle")
+            canvas.text(LEFT + round(width * _CONFIDENCE_BINS * percent / 100), bottom + 14, f"{percent} %", "middle")
         if not whole:
-            _text_lane(canvas, 0, "No words")
+            text_lane(canvas, 0, "No words")
             return
-        heights = [math.ceil(count / top * _COLUMNS_HEIGHT) for count in counts]
-        canvas.columns(_LEFT, width, heights[:low_bins], bottom, _DOUBT_COLOUR)
+        heights = [math.ceil(count / top * COLUMNS_HEIGHT) for count in counts]
+        canvas.columns(LEFT, width, heights[:low_bins], bottom, _DOUBT_COLOUR)
         canvas.columns(middle, width, heights[low_bins:], bottom, _FIGURE_COLOUR)
-        canvas.rule((middle, _TOP), (middle, bottom), "ink", dashed=True)
-        canvas.text(middle - 8, _TOP + 8, f"below 50 %: {low:,} words, {low / whole:.1%}", "end")
+        canvas.rule((middle, TOP), (middle, bottom), "ink", dashed=True)
+        canvas.text(middle - 8, TOP + 8, f"below 50 %: {low:,} words, {low / whole:.1%}", "end")
 
     words = f"{whole:,} words, of which {low:,} have a confidence below 50 %."
-    return Plot("Confidence of the words", words, bottom + _AXIS, draw)
+    return Plot("Confidence of the words", words, bottom + AXIS, draw)
 
 
 # --- parts of plots -------------------------------------------------------------------------------------------------
@@ -259,15 +247,15 @@ def _bars_by_speaker(transcript: Transcript) -> dict[str | None, list[tuple[floa
 
 
 def _bars(canvas: Canvas, bars: Iterable[tuple[float, float]], seconds: float, middle: int, colour: str) -> None:
-    canvas.spans(_pixels(bars, seconds), middle - _BAR // 2, _BAR, colour)
+    canvas.spans(_pixels(bars, seconds), middle - BAR // 2, BAR, colour)
 
 
 def _pixels(bars: Iterable[tuple[float, float]], seconds: float) -> list[Span]:
     """Whole pixels of the time axis; what overlaps or lies less than a pixel apart is one."""
     spans: list[tuple[int, int]] = []
     for start, end in sorted(bars):
-        left = _x(start, seconds)
-        right = max(_x(end, seconds), left + 1)
+        left = pixel_of(start, seconds)
+        right = max(pixel_of(end, seconds), left + 1)
         if spans and left <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(spans[-1][1], right))
         else:
@@ -275,75 +263,17 @@ def _pixels(bars: Iterable[tuple[float, float]], seconds: float) -> list[Span]:
     return [(left, right - left) for left, right in spans]
 
 
-def _x(time: float, seconds: float) -> int:
-    return _LEFT + round(min(time / seconds, 1.0) * (_WIDTH - _LEFT - _RIGHT))
-
-
-def _middle(lane: int) -> int:
-    return _TOP + lane * _LANE + _LANE // 2
-
-
 def _lane_label(canvas: Canvas, lane: int, talk: TalkTime, *, share: bool = True) -> int:
     """Name, and share of talk time, before a lane; returns the lane's middle."""
-    middle = _middle(lane)
-    canvas.text(8, middle, _fitted(talk.name), instead=_fitted(talk.label))
+    middle = lane_middle(lane)
+    canvas.text(8, middle, fitted(talk.name), instead=fitted(talk.label))
     if share:
-        canvas.text(_LEFT - 10, middle, f"{talk.share:.0%}", "end", "faint")
+        canvas.text(LEFT - 10, middle, f"{talk.share:.0%}", "end", "faint")
     return middle
-
-
-def _text_lane(canvas: Canvas, lane: int, text: str) -> None:
-    canvas.text(8, _middle(lane), text, tone="faint")
-
-
-def _time_axis(canvas: Canvas, seconds: float, bottom: int, *, until: float | None = None) -> None:
-    """Ticks at round times. `seconds`: what the width stands for; `until`: the last of interest."""
-    until = seconds if until is None else until
-    step = next((step for step in _TICK_STEPS if until / step <= _MAX_TICKS), math.ceil(until / _MAX_TICKS))
-    for tick in range(0, int(until) + 1, step):
-        canvas.rule((_x(tick, seconds), _TOP), (_x(tick, seconds), bottom))
-        canvas.text(_x(tick, seconds), bottom + 14, _clock(tick), "middle", "faint")
-
-
-def _value_axis(canvas: Canvas, top: float, bottom: int, unit: str) -> None:
-    canvas.text(8, _TOP + 8, unit, tone="faint")
-    for share in (0.5, 1.0):
-        level = bottom - round(share * _COLUMNS_HEIGHT)
-        canvas.rule((_LEFT, level), (_WIDTH - _RIGHT, level))
-        canvas.text(_WIDTH - _RIGHT + 4, level, _short(top * share), tone="faint")
-    canvas.rule((_LEFT, bottom), (_WIDTH - _RIGHT, bottom), "ink")
-
-
-def _round_up(value: float) -> float:
-    """The next number whose half is still easy to read."""
-    magnitude = 10.0 ** math.floor(math.log10(max(value, 2)))
-    return next(magnitude * step for step in (1, 2, 3, 4, 5, 6, 8, 10) if magnitude * step >= value)
-
-
-def _short(value: float) -> str:
-    """'1.5', '250', '12.5k': at most five characters for less than a million."""
-    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
-
-
-def _fitted(name: str) -> str:
-    """As much of a name as its column holds."""
-    cells, shown = 0, ""
-    for character in name:
-        cells += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        if cells > _NAME_CELLS:
-            return f"{shown.rstrip()}…"
-        shown += character
-    return shown
 
 
 def _in_words(transcript: Transcript, talks: Iterable[TalkTime]) -> str:
     if transcript.no_speech:
-        return f"Nobody speaks in {_clock(transcript.audio_seconds)}."
-    told = "; ".join(f"{talk.name} {_clock(talk.seconds)}, {talk.share:.0%}" for talk in talks)
-    return f"{_clock(transcript.audio_seconds)} in all. {told or 'Speakers are unknown'}."
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+        return f"Nobody speaks in {short_clock(transcript.audio_seconds)}."
+    told = "; ".join(f"{talk.name} {short_clock(talk.seconds)}, {talk.share:.0%}" for talk in talks)
+    return f"{short_clock(transcript.audio_seconds)} in all. {told or 'Speakers are unknown'}."

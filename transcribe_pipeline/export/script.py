@@ -107,6 +107,13 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{whole_seconds:02}"
 
 
+def short_clock(seconds: float) -> str:
+    """'1:02:03', or '2:03' below an hour; rounded down."""
+    minutes, whole_seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole_seconds:02}" if hours else f"{minutes}:{whole_seconds:02}"
+
+
 def timestamp(seconds: float, decimal_mark: str) -> str:
     """'01:02:03,456' for SubRip, '01:02:03.456' for WebVTT; more than two hour digits from 100 hours on."""
     minutes, milliseconds = divmod(round(seconds * 1000), 60_000)

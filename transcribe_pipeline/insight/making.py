@@ -23,7 +23,10 @@ def best(
                 raise
             failure = error
     made = offline()
-    if failure is None:
-        return made, None
+    return (fallback(made, failure) if failure else made), failure
+
+
+def fallback(made: Made, failure: PipelineError) -> Made:
+    """An offline form that says why it is one."""
     told = made.made_by.model_copy(update={"fallback_reason": failure.sentence})
-    return made.model_copy(update={"made_by": told}), failure
+    return made.model_copy(update={"made_by": told})

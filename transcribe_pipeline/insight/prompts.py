@@ -27,5 +27,11 @@ def line(segment: TranscriptSegment) -> str:
 
 def transcript_data(segments: Iterable[TranscriptSegment]) -> str:
     """The segments as `Prompt.data`."""
-    nonce = secrets.token_hex(8)
-    return "\n".join([f"<transcript-{nonce}>", *map(line, segments), f"</transcript-{nonce}>"])
+    return between_delimiters(map(line, segments))
+
+
+def between_delimiters(lines: Iterable[str]) -> str:
+    """Whatever else comes from a transcript as `Prompt.data`, each on one line."""
+    # Digits alone, since all of them are as many tokens: delimiters can be counted before they are made.
+    nonce = f"{secrets.randbelow(10**16):016}"
+    return "\n".join([f"<transcript-{nonce}>", *lines, f"</transcript-{nonce}>"])

@@ -19,6 +19,8 @@ from transcribe_pipeline.ledger.database import clock, read, write
 from transcribe_pipeline.ledger.models import (
     Base,
     DecisionKind,
+    InsightVersion,
+    LanguageModelCall,
     MediaFile,
     OutboxEvent,
     Segment,
@@ -37,12 +39,14 @@ _FOR_EVER = 100 * 365 * 86_400.0
 """Seconds: a forgetting that was interrupted must not be undone by time."""
 
 _OF_TRANSCRIPTS: dict[str, tuple[type[Base], "InstrumentedAttribute[Any]"]] = {
+    "insights": (InsightVersion, InsightVersion.transcript_id),
     "speaker identities": (SpeakerIdentity, SpeakerIdentity.transcript_id),
     "speakers": (Speaker, Speaker.transcript_id),
     "segments": (Segment, Segment.transcript_id),
     "transcript versions": (TranscriptVersion, TranscriptVersion.id),
 }
 _OF_FILES: dict[str, tuple[type[Base], "InstrumentedAttribute[Any]"]] = {
+    "language model calls": (LanguageModelCall, LanguageModelCall.media_file_id),
     "stage timings": (StageTiming, StageTiming.media_file_id),
     "events": (OutboxEvent, OutboxEvent.media_file_id),
     "file": (MediaFile, MediaFile.id),

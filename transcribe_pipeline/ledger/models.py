@@ -255,6 +255,28 @@ class Speaker(Base):
     embedding: Mapped[list[Any]]
 
 
+class InsightVersion(Base):
+    """One insight of one transcript version. Never changed once written: a better one is another version."""
+
+    __tablename__ = "insight"
+
+    transcript_id: Mapped[str] = mapped_column(ForeignKey("transcript.id"), primary_key=True)
+    stage: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """1, 2, 3, ... for each stage of each transcript; the highest is what people see."""
+    generation: Mapped[int]
+    run_id: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    digest: Mapped[str] = mapped_column(_Hash)
+    # what `insights.Provenance` says, where it can be asked for
+    method: Mapped[str] = mapped_column(String(16))
+    provider: Mapped[str | None] = mapped_column(Text)
+    model: Mapped[str | None] = mapped_column(Text)
+    prompt_hash: Mapped[str | None] = mapped_column(_Hash)
+    body: Mapped[dict[str, Any]]
+    """The `insights.Insight`."""
+
+
 class StageTiming(Base):
     """How long one stage of one run took on one file, and how it ended."""
 
@@ -273,6 +295,32 @@ class StageTiming(Base):
     """Time a GPU was held busy; None where there is none."""
     outcome: Mapped[Outcome]
     error_code: Mapped[str | None] = mapped_column(String(64))
+
+
+class LanguageModelCall(Base):
+    """One request to a language model, and what became of it. No text of either side."""
+
+    __tablename__ = "language_model_call"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    media_file_id: Mapped[str] = mapped_column(ForeignKey("media_file.id"), index=True)
+    generation: Mapped[int]
+    run_id: Mapped[str] = mapped_column(Text)
+    stage: Mapped[str] = mapped_column(Text)
+    provider: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    seconds: Mapped[float]
+    outcome: Mapped[str] = mapped_column(String(64))
+    """'answered', or an error code."""
+    turn: Mapped[int]
+    """0 for the question, 1 and 2 for repairs."""
+    tokens_counted: Mapped[int]
+    """By our own safe bound, before it was sent."""
+    tokens_in: Mapped[int | None]
+    tokens_out: Mapped[int | None]
+    cost_usd: Mapped[float | None]
+    detail: Mapped[str] = mapped_column(Text)
 
 
 class OutboxEvent(Base):

@@ -1,4 +1,5 @@
-"""What a search index should hold, by the ledger: the current transcript of every file, and the names shown in it."""
+"""What a search index should hold, by the ledger: the current transcript of every file, the names shown in it, and the
+versions of its insights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +7,9 @@ from itertools import groupby
 
 from sqlalchemy import Connection, Engine, select
 
+from transcribe_pipeline.artifacts import InsightStage
 from transcribe_pipeline.ledger.database import read
+from transcribe_pipeline.ledger.insights import versions_of
 from transcribe_pipeline.ledger.models import MediaFile, SpeakerIdentity
 
 _PAGE = 500
@@ -22,6 +25,8 @@ class Searchable:
     transcript_id: str
     names: dict[str, str]
     """Label -> name, of the speakers that have one."""
+    insights: dict[InsightStage, int]
+    """Stage -> version that people see, of those that there are."""
 
 
 def all_files(engine: Engine) -> Iterator[Searchable]:
@@ -46,7 +51,9 @@ def _page(connection: Connection, after: str) -> list[Searchable]:
         .limit(_PAGE)
     )
     rows = connection.execute(files).all()
-    names = _names(connection, [row.current_transcript_id for row in rows])
+    transcript_ids = [row.current_transcript_id for row in rows]
+    names = _names(connection, transcript_ids)
+    versions = versions_of(connection, transcript_ids)
     return [
         Searchable(
             row.partition_key,
@@ -54,6 +61,7 @@ def _page(connection: Connection, after: str) -> list[Searchable]:
             row.file_name,
             row.current_transcript_id,
             names.get(row.current_transcript_id, {}),
+            versions.get(row.current_transcript_id, {}),
         )
         for row in rows
     ]

@@ -1,8 +1,9 @@
 """Everything known of a file, or of all files of an owner, as JSON for programs and CSV for people.
 
     manifest.json                                  what there is: counts, size and SHA-256 of each file
-    files/<partition key>/file.json                state, options asked for, versions, speakers, timings, events, runs
+    files/<partition key>/file.json                state, versions, speakers, timings, calls of models, events, runs
     files/<partition key>/transcripts/v1.json      a transcript version, whole
+    files/<partition key>/insights/v1/...json      what was made of that version: each version of each insight
     files/<partition key>/artifacts/...json        what each stage made: metadata, options, quality, turns, voices
     voices.json                                    what was decided about the owner's voices, and who is known from it
     tables/*.csv                                   the same for spreadsheets, all files in one table
@@ -31,7 +32,7 @@ from transcribe_pipeline.artifacts import SpeakerIdentities, Transcript
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.export.cells import harmless
 from transcribe_pipeline.export.script import clean
-from transcribe_pipeline.ledger import events, timings, transcripts, voices
+from transcribe_pipeline.ledger import events, insights, language_model_calls, timings, transcripts, voices
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.ledger.transcripts import VersionView
 from transcribe_pipeline.resources.artifact_store import ArtifactStore
@@ -56,6 +57,14 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "quality": ("file", "version", "figure", "value"),
     "speakers": ("file", "version", "speaker", "name", "band", "similarity", "seconds", "words"),
     "segments": ("file", "version", "segment", "start", "end", "speaker", "confidence", "doubts", "text"),
+    "insights": (
+        "file", "version", "stage", "insight_version", "created_at", "method", "provider", "model", "prompt_hash",
+        "run_id",
+    ),
+    "language_model_calls": (
+        "file", "run_id", "generation", "stage", "provider", "model", "started_at", "seconds", "outcome", "turn",
+        "tokens_counted", "tokens_in", "tokens_out", "cost_usd", "detail",
+    ),
     "timings": (
         "file", "run_id", "generation", "stage", "started_at", "finished_at", "seconds", "cpu_seconds", "gpu_seconds",
         "outcome", "error_code",
@@ -260,17 +269,19 @@ class _File:
             "versions": [asdict(version) for version in versions],
             "speakers": {number: said.model_dump() for number, said in identities.items()},
             "timings": [asdict(timing) for timing in timings.of_file(ledger, self.file.id)],
+            "language_model_calls": [asdict(call) for call in language_model_calls.of_file(ledger, self.file.id)],
             "events": events.of_file(ledger, self.file.id),
             "runs": [asdict(run) for run in self.sources.runs(key)] if self.sources.runs else None,
             "objects": list(self._objects()),
         }
         self.put(f"files/{key}/file.json", _json(document))
         self._add("files", asdict(self.file))
-        for table in ("versions", "timings", "events", "runs", "objects"):
+        for table in ("versions", "timings", "language_model_calls", "events", "runs", "objects"):
             for row in document[table] or ():
                 self._add(table, row)
         for version in versions:
             self._version(version, identities[version.version])
+            self._insights(version)
         self._artifacts()
 
     def _add(self, table: str, values: Mapping[str, Any]) -> None:
@@ -287,6 +298,13 @@ class _File:
             self._add("speakers", of_version | row)
         for segment in transcript.segments:
             self._add("segments", of_version | {"segment": segment.id} | segment.model_dump(exclude={"id", "words"}))
+
+    def _insights(self, version: VersionView) -> None:
+        folder = f"files/{self.file.partition_key}/insights/v{version.version}"
+        for insight in insights.history(self.sources.ledger, version.transcript_id):
+            path = f"{folder}/{insight.stage}.v{insight.version}.json"
+            self.put(path, insight.value.model_dump_json(indent=1).encode())
+            self._add("insights", vars(insight) | {"version": version.version, "insight_version": insight.version})
 
     def _artifacts(self) -> None:
         configured, key = self.sources.configured, self.file.partition_key

@@ -5,6 +5,7 @@ from sqlalchemy import Engine
 from transcribe_pipeline.artifacts import Audio, Transcript
 from transcribe_pipeline.export import page
 from transcribe_pipeline.export.script import Script
+from transcribe_pipeline.ledger import insights
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.ledger.transcripts import current
 from transcribe_pipeline.media.encode import MP3, as_mp3
@@ -32,5 +33,6 @@ def portable_page(ledger: Engine, settings: Settings, file: FileView, script: Sc
         partition_key=file.partition_key,
         transcript_id=record.transcript_id if record else "",
         translation=transcript.translation,
+        insights=insights.seen(ledger, record.transcript_id) if record else None,
         added_at=file.registered_at,
     )

@@ -1,8 +1,8 @@
 """The files that people download, kept in step with the transcript version that is current in the ledger.
 
 Whoever makes another version current publishes afterwards: the assets `subtitles` and `transcript_page` after a run,
-`transcribe promote` after a person's decision. They may do so at the same moment; whoever writes last looks last, so
-what stays is current.
+a run's last insight, `transcribe promote` after a person's decision. They may do so at the same
+moment; whoever writes last looks last, so what stays is current.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,10 @@ from transcribe_pipeline.artifacts import ExportFile, Subtitles, TranscriptPage,
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.export import page
 from transcribe_pipeline.export.formats import FORMATS, result_keys, write_all
+from transcribe_pipeline.export.insight_files import Told, insight_keys, write_insights
 from transcribe_pipeline.export.script import Script
-from transcribe_pipeline.ledger import files, transcripts, voices
+from transcribe_pipeline.ledger import files, insights, transcripts, voices
+from transcribe_pipeline.ledger.database import read
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.resources.artifact_store import ArtifactStore, FileVersion, content_id
 from transcribe_pipeline.resources.object_store import ObjectStore
@@ -80,6 +82,7 @@ def publish_page(
             partition_key=partition_key,
             transcript_id=transcript_id,
             translation=transcript.translation,
+            insights=insights.seen(ledger, transcript_id),
             added_at=file.registered_at,
         )
         before_write()
@@ -89,15 +92,53 @@ def publish_page(
     return _of_current(ledger, partition_key, write)
 
 
+def publish_insights(
+    ledger: Engine,
+    store: ObjectStore,
+    settings: Settings,
+    partition_key: str,
+    *,
+    before_write: Callable[[], None] = lambda: None,
+) -> dict[str, str]:
+    """The same for the files of the version's insights: name -> object key, of those that there is something for. The
+    others are removed, such as the graph of a version that has none."""
+
+    def write(file: FileView, transcript_id: str) -> dict[str, str]:
+        told = Told.of(
+            insights.seen(ledger, transcript_id),
+            transcripts.load(ledger, transcript_id),
+            voices.last_said(ledger, file.owner, transcript_id).names,
+        )
+        rendered = write_insights(told)
+        keys = insight_keys(settings.results_prefix, file.owner, file.partition_key)
+        there = set(store.list_keys(f"{settings.results_prefix}/{file.owner}/{file.partition_key}"))
+        before_write()
+        for name, key in keys.items():
+            if name in rendered:
+                store.put_bytes(key, rendered[name])
+            elif key in there:
+                store.delete(key)
+        return {name: keys[name] for name in rendered}
+
+    return _of_current(ledger, partition_key, write)
+
+
 def _of_current(ledger: Engine, partition_key: str, write: Callable[[FileView, str], T]) -> T:
-    """What `write` makes of the current version, and again as often as another has become current meanwhile."""
+    """What `write` makes of the current version, and again as often as another has become current meanwhile, or has
+    got another insight."""
     while True:
         file = files.get(ledger, partition_key)
         if file.current_transcript_id is None:
             raise PipelineError(ErrorCode.ARTIFACT_MISSING, "this file has no transcript yet")
+        known = _insight_versions(ledger, file.current_transcript_id)
         written = write(file, file.current_transcript_id)
-        if files.get(ledger, partition_key).current_transcript_id == file.current_transcript_id:
+        now = files.get(ledger, partition_key).current_transcript_id
+        if now == file.current_transcript_id and known == _insight_versions(ledger, now):
             return written
+
+
+def _insight_versions(ledger: Engine, transcript_id: str) -> object:
+    return read(ledger, lambda connection: insights.versions_of(connection, [transcript_id]))
 
 
 def _recording(store: ObjectStore, settings: Settings, file: FileView, page_key: str) -> page.MediaSource:

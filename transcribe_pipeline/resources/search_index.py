@@ -14,14 +14,15 @@ from sqlalchemy import Engine
 
 from transcribe_pipeline.artifacts import SearchDocument
 from transcribe_pipeline.errors import ErrorCode, PipelineError
-from transcribe_pipeline.ledger import files, searchable, transcripts, voices
+from transcribe_pipeline.insights import Insights
+from transcribe_pipeline.ledger import files, insights, searchable, transcripts, voices
 from transcribe_pipeline.search import documents
 from transcribe_pipeline.search.documents import MediaDocument
 from transcribe_pipeline.search.index import SearchIndex
 from transcribe_pipeline.search.reconcile import Gap, Wanted, compare, repair
 from transcribe_pipeline.search.vectors import embedded_chunks
 from transcribe_pipeline.settings import Settings, settings
-from transcribe_pipeline.text.embeddings import Embedder, load_embedder
+from transcribe_pipeline.text.embeddings import Embedder, Remembering, load_embedder
 
 STAGE = "search_document"
 
@@ -34,8 +35,9 @@ class Search:
 
     @cached_property
     def embedder(self) -> Embedder | None:
-        """The model for search by meaning; it loads when something is embedded."""
-        return load_embedder(self._settings.search_model, cache=self._settings.home / "models")
+        """The model for search and topics; it loads when something is embedded."""
+        found = load_embedder(self._settings.search_model, cache=self._settings.home / "models")
+        return found and Remembering(found)
 
     @cached_property
     def index(self) -> SearchIndex:
@@ -80,7 +82,7 @@ class Search:
 
 @dataclass(frozen=True)
 class LedgerSource:
-    """The current transcripts, as an index should hold them."""
+    """The current transcripts with their insights, as an index should hold them."""
 
     ledger: Engine
     embedder: Embedder | None
@@ -93,6 +95,7 @@ class LedgerSource:
                 transcript_id=each.transcript_id,
                 names=each.names,
                 embedding_model=self.embedder.name if self.embedder else None,
+                insights=each.insights,
             )
             yield Wanted(each.partition_key, digest)
 
@@ -111,6 +114,8 @@ class LedgerSource:
             return None
         transcript = transcripts.load(self.ledger, record.transcript_id)
         names = voices.last_said(self.ledger, file.owner, record.transcript_id).names
+        made = insights.latest(self.ledger, record.transcript_id)
+        told = Insights.model_validate({stage: view.value for stage, view in made.items()})
         return MediaDocument(
             partition_key=partition_key,
             owner=file.owner,
@@ -121,7 +126,8 @@ class LedgerSource:
             added_at=file.registered_at,
             seconds=transcript.audio_seconds,
             names=names,
-            passages=documents.passages(transcript, names),
+            passages=documents.passages(transcript, names) + documents.insight_passages(told, transcript, names),
+            insights={stage: view.version for stage, view in made.items()},
             chunks=embedded_chunks(transcript, self.embedder) if self.embedder else (),
             embedding_model=self.embedder.name if self.embedder else None,
         )

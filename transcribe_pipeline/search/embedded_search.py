@@ -323,7 +323,7 @@ class Search:
                 coalesce(is_added, 0) AS is_added,
                 row_number() OVER (
                     PARTITION BY hit.id >> {MEDIA_BITS}
-                    ORDER BY score DESC NULLS LAST, hit.rank, hit.id & {MAX_POSITION}
+                    ORDER BY score DESC NULLS LAST, hit.rank, hit.id & {MAX_POSITION}, hit.id
                 ) AS place
                 FROM hit LEFT JOIN fused ON fused.id = hit.id
             )

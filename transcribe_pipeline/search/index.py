@@ -80,7 +80,7 @@ class Piece:
 class Hit:
     kind: Kind
     position: int
-    """A segment's id in its transcript."""
+    """A segment's id in its transcript; chapters and statements of the summary are counted by themselves."""
     start: float
     end: float
     speaker: str | None

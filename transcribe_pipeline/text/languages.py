@@ -18,3 +18,10 @@ tt:Tatar uk:Ukrainian ur:Urdu uz:Uzbek vi:Vietnamese yi:Yiddish yo:Yoruba yue:Ca
 LANGUAGES: Mapping[str, str] = dict(pair.split(":") for pair in _CODES_AND_NAMES.split())
 """ISO 639-1 code (a few longer ones) -> English name: what Whisper knows (faster_whisper/tokenizer.py); the other
 engines know fewer."""
+
+_BCP_47 = {"jw": "jv", "und": ""}
+
+
+def language_tag(code: str) -> str:
+    """The code as browsers know it (BCP 47); empty where nobody knows which language it is."""
+    return _BCP_47.get(code, code)

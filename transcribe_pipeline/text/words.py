@@ -25,6 +25,11 @@ _CLOSING_MARKS = "\"'”’»›)]）」』】〉》"  # noqa: RUF001
 _TITLES = frozenset({"dr.", "mme.", "mr.", "mrs.", "ms.", "prof.", "sr.", "sra.", "st."})
 
 
+_CHARACTERS_PER_WORD = 2
+"""Of Chinese and Japanese, whose recognisers give anything from one character to a clause as a word. Thai, Lao and
+Burmese words have about four; there stretches of so many words are half as long, which harms nothing."""
+
+
 def is_unspaced(language: str) -> bool:
     """True if `language` (ISO 639-1) is written without spaces between words."""
     return language in _UNSPACED_LANGUAGES
@@ -69,3 +74,8 @@ def ends_sentence(word: str) -> bool:
 def ends_clause(word: str) -> bool:
     """True if `word` carries a comma, colon, semicolon or dash at its end."""
     return word.rstrip(_CLOSING_MARKS).endswith(_CLAUSE_ENDS)
+
+
+def size(word: str, language: str) -> float:
+    """How much a transcript's word counts where texts are measured in words: 1, or by its characters if unspaced."""
+    return len(word) / _CHARACTERS_PER_WORD if is_unspaced(language) else 1.0

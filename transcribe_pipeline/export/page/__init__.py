@@ -27,10 +27,11 @@ from urllib.parse import quote, urlsplit
 
 from transcribe_pipeline.artifacts import Doubt, Paragraph, SpeakerTurn, Transcript, TranscriptWord, Translation
 from transcribe_pipeline.export import plots
-from transcribe_pipeline.export.chapters import Chapter
 from transcribe_pipeline.export.colours import speaker_colours
-from transcribe_pipeline.export.script import Script, clean
-from transcribe_pipeline.text.languages import LANGUAGES
+from transcribe_pipeline.export.page.insights import Shown
+from transcribe_pipeline.export.script import Script, clean, short_clock
+from transcribe_pipeline.insights import Insights
+from transcribe_pipeline.text.languages import LANGUAGES, language_tag
 from transcribe_pipeline.text.words import join_words, separator
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ FILE_NAME: Final = "transcript.html"
 _HERE = Path(__file__).parent
 # Whisper's languages that are written from right to left.
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ps", "sd", "ur", "yi"})
-# Codes of Whisper's that browsers know by another name.
-_BCP_47: Final = {"jw": "jv", "und": ""}
 _TIMELINE_COLUMNS = 4_000
 """Twice the pixels of a wide screen: turns that fall together there are drawn as one."""
 _LANE_UNITS = 10
@@ -106,7 +105,7 @@ def render(
     transcript_id: str,
     title: str = "",
     translation: Sequence[Translation] = (),
-    chapters: Sequence[Chapter] = (),
+    insights: Insights | None = None,
     added_at: datetime | None = None,
 ) -> bytes:
     """The page (HTML, UTF-8).
@@ -115,9 +114,11 @@ def render(
     :param title: of the recording; without one its file name is shown.
     :param translation: in English, shown below the paragraphs on demand. The script has none: where words are redacted,
         nobody knows which words of a translation say the same.
+    :param insights: of this transcript version, shown whole: where words are redacted there should be none.
     :param added_at: when the recording was uploaded.
     """
     turns = list(_turns(script, translation))
+    known = Shown(script, insights or Insights())
     style = _style(script.transcript)
     html = (
         _templates()
@@ -130,13 +131,14 @@ def render(
             file_name=script.file_name,
             facts=list(_facts(script.transcript, added_at)),
             transcript=script.transcript,
-            language=_BCP_47.get(script.transcript.language, script.transcript.language),
+            language=language_tag(script.transcript.language),
             direction="rtl" if script.transcript.language in _RIGHT_TO_LEFT else "ltr",
             speakers=list(_speakers(script)),
             lanes=list(_lanes(script)),
             lane_units=_LANE_UNITS,
             columns=_TIMELINE_COLUMNS,
-            chapters=[(_clock(start), round(start, 2), clean(chapter)) for start, chapter in chapters],
+            chapters=known.chapters(),
+            overview=known.overview(),
             turns=turns,
             figures=[plots.words_per_minute(script.transcript).svg(), plots.confidence(script.transcript).svg()],
             has_english=bool(translation),
@@ -206,7 +208,7 @@ def _turns(script: Script, translation: Sequence[Translation]) -> Iterator[_Turn
                 name=script.names.get(paragraph.speaker or "", ""),
                 lane=lane_of.get(paragraph.speaker or ""),
                 start=round(paragraph.start, 2),
-                clock=_clock(paragraph.start),
+                clock=short_clock(paragraph.start),
                 pieces=pieces,
                 english=english.get(position, ""),
                 words=words,
@@ -238,7 +240,7 @@ def _by_paragraph(paragraphs: Sequence[Paragraph], translation: Sequence[Transla
 
 
 def _facts(transcript: Transcript, added_at: datetime | None) -> Iterator[str]:
-    yield _clock(transcript.audio_seconds)
+    yield short_clock(transcript.audio_seconds)
     if transcript.speakers:
         yield _count(len(transcript.speakers), "speaker")
     if transcript.segments:
@@ -257,7 +259,7 @@ def _speakers(script: Script) -> Iterator[dict[str, Any]]:
         yield {
             "name": script.names[speaker.label],
             "percent": round(100 * speaker.seconds / talk),
-            "clock": _clock(speaker.seconds),
+            "clock": short_clock(speaker.seconds),
             "words": _count(speaker.words, "word"),
         }
 
@@ -316,13 +318,6 @@ def _data(script: Script, turns: Sequence[_Turn], partition_key: str, transcript
         "lengths": [len(word.text.encode("utf-16-le")) // 2 for word in words],
         "certainty": "".join(str(min(int(word.probability * 10), 9)) for word in words),
     }
-
-
-def _clock(seconds: float) -> str:
-    """'1:02:03', or '2:03' below an hour; rounded down, as players count."""
-    minutes, whole_seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{whole_seconds:02}" if hours else f"{minutes}:{whole_seconds:02}"
 
 
 def _count(number: int, noun: str) -> str:

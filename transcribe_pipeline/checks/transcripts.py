@@ -1,11 +1,9 @@
-"""Asset checks: each is a promise made to people, tested for every file.
+"""What is promised about audio, transcripts and their files.
 
 A transcript that breaks a promise of form is blocked. Doubts about quality are warnings, and an error only where the
 transcript is of no use; it is kept all the same, for people to see, but takes no better version's place.
-Checks per partition are in preview in Dagster 1.13; without them a check would have one state for all files.
 """
 
-import warnings
 from collections import Counter
 
 import dagster as dg
@@ -50,8 +48,6 @@ _GUESSED_WORDS = 0.1
 """Share of words whose speaker is a guess."""
 _PASSING_SPEAKER_SECONDS = 1.0
 _DOUBTFUL_CUES = 0.1
-
-warnings.filterwarnings("ignore", category=dg.PreviewWarning, message=".*partitions_def.*")
 
 
 @dg.asset_check(asset="audio", partitions_def=media_files)
@@ -204,7 +200,9 @@ def transcript_can_be_found(
     transcript = transcripts.load(ledger, search_document.transcript_id)
     expected = len(passages(transcript, {}))
     try:
-        found = search.index.search(Query(files=frozenset({context.partition_key})), Scope.everything())
+        found = search.index.search(
+            Query(files=frozenset({context.partition_key}), kinds=frozenset({"segment"})), Scope.everything()
+        )
     except PipelineError as error:
         return dg.AssetCheckResult(
             passed=False, severity=dg.AssetCheckSeverity.WARN, metadata={"failure": error.sentence}

@@ -1,0 +1,1 @@
+"""The providers, one module for each interface; each is a `wire.Wire`."""
