@@ -29,6 +29,7 @@ from transcribe_pipeline.stage import (
     TRIGGER_TAG,
     Stage,
     artifact_io_manager,
+    stages_of,
     translate,
 )
 
@@ -446,3 +447,21 @@ def test_silence_is_a_success_and_the_same_bytes_again_cost_nothing(world: World
     assert [e.step_key for e in again.all_events if e.is_step_start] == ["upload"]
     assert (world.file(key).status, world.file(key).progress) == (Status.COMPLETED, 1.0)
     assert len(transcripts.versions(world.ledger, key)) == 1
+
+
+# --- which stages a run comes to ------------------------------------------------------------------------------------
+
+
+def a_run(*assets: str, **values: object) -> dg.DagsterRun:
+    chosen = frozenset(map(dg.AssetKey, assets)) or None
+    return dg.DagsterRun(job_name="process_media", asset_selection=chosen, **values)
+
+
+def test_a_run_comes_to_what_is_selected_and_a_retry_to_what_is_left():
+    assert stages_of(a_run()) == list(STAGES)
+    assert stages_of(a_run("summary", "upload", "golden_evaluation")) == ["upload", "summary"]
+    left = ["chapters", "chapters_chapters_cover_the_recording"]
+    assert stages_of(a_run(root_run_id="first", parent_run_id="first", step_keys_to_execute=left)) == ["chapters"]
+    assert stages_of(
+        a_run("chapters", "summary", root_run_id="first", parent_run_id="first", step_keys_to_execute=left)
+    ) == ["chapters"]

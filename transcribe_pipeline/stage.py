@@ -255,7 +255,7 @@ def generation_of(run: dg.DagsterRun) -> int | None:
 def stages_of(run: dg.DagsterRun) -> list[str]:
     """The per-media stages that a run comes to, in flow order. A retry comes only to those that were not done."""
     selected = {key.to_python_identifier() for key in run.asset_selection or ()} & STAGES.keys() or STAGES.keys()
-    steps = set(run.step_keys_to_execute or STAGES)
+    steps = set((run.parent_run_id and run.step_keys_to_execute) or STAGES)
     return [stage for stage in STAGES if stage in selected and stage in steps]
 
 

@@ -67,7 +67,7 @@ def test_everything_is_shown_with_moments_and_how_it_was_made(ledger: Engine, me
     ):
         assert line in lines
     labelled = [line.split("  ")[0] for line in lines if made in line]
-    assert labelled == ["Chapters", "Knowledge graph", "Questions", "Speaker names", "Summary"]
+    assert labelled == ["Summary", "Chapters", "Questions", "Speaker names", "Knowledge graph"]
     assert {"Analytics", "Semantic chunks"} <= set(lines)
 
 

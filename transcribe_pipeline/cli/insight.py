@@ -35,6 +35,10 @@ from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.ledger.insights import InsightView
 from transcribe_pipeline.settings import load_settings
 
+_SHOWN: Final[Sequence[InsightStage]] = (
+    *("summary", "chapters", "questions", "speaker_names", "knowledge_graph", "analytics", "semantic_chunks"),
+)
+"""The bottom line first."""
 _MEASURED: Final = frozenset({"analytics", "semantic_chunks"})
 """No model has a part in these."""
 _MOST_TOPICS: Final = 10
@@ -55,7 +59,7 @@ def show(name: str, *, stage: InsightStage | None, owner: str | None, as_json: b
         _show_versions(insights.history(ledger, file.current_transcript_id, stage), as_json=as_json)
         return
     made = insights.latest(ledger, file.current_transcript_id)
-    wanted = {each: made[each] for each in INSIGHTS if each in made and stage in (None, each)}
+    wanted = {each: made[each] for each in _SHOWN if each in made and stage in (None, each)}
     if not wanted:
         raise PipelineError(ErrorCode.ARTIFACT_MISSING, f"this file has no {stage or 'insights'} yet")
     if as_json:

@@ -40,6 +40,8 @@ def chapters(
 
     :param embedder: tells where the topic shifts; None: told by the words themselves, which is less exact.
     """
+    if transcript.audio_seconds < 2 * least_seconds:
+        embedder = None  # one chapter, whatever it says: nobody needs the model loaded
     parts = _parts(transcript, embedder, least_seconds)
     starts = [0.0, *(transcript.segments[part.first_segment].start for part in parts[1:])]
     ends = [*starts[1:], transcript.audio_seconds]
@@ -78,7 +80,6 @@ def _parts(transcript: Transcript, embedder: Embedder | None, least_seconds: flo
     if not transcript.segments:
         return []
     last = len(transcript.segments) - 1
-    # Whoever speaks for less than two chapters needs no model loaded to be one.
     if transcript.audio_seconds < 2 * least_seconds:
         return [Section(0, last)]
     window = min(_MOST_WINDOW, round(least_seconds * _WINDOW_WORDS_PER_SECOND))

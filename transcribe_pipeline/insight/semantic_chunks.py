@@ -36,9 +36,11 @@ def semantic_chunks(transcript: Transcript, transcript_id: str, embedder: Embedd
     paragraph, a pause, a sentence, a clause, else after 150 words. The last two are shorter where too few words are
     left. Linear and deterministic. Raises as `Embedder.embed` does.
 
-    :param embedder: tells where the topic shifts; None: no shifts are looked for.
+    :param embedder: tells where the topic shifts; None: no shifts are looked for. Not asked where nothing is to be cut.
     """
     cutter = _Cutter(transcript, markers(transcript))
+    if cutter.is_one_chunk:
+        embedder = None  # whose model takes 5 to 10 s to load
     return SemanticChunks(
         transcript_id=transcript_id,
         language=transcript.language,
@@ -88,6 +90,11 @@ class _Cutter:
         self._markers: dict[int, list[TemporalMarker]] = {}
         for marker in markers:
             self._markers.setdefault(marker.segment, []).append(marker)
+
+    @property
+    def is_one_chunk(self) -> bool:
+        """Nothing is to be cut."""
+        return self._sizes[-1] <= WORDS * (1 + _TOLERANCE)
 
     def chunks(self, strengths: Sequence[float]) -> Iterator[SemanticChunk]:
         """:param strengths: of the place after each word."""
