@@ -17,7 +17,10 @@ from transcribe_pipeline.errors import CATALOGUE, ErrorClass, ErrorCode
 from transcribe_pipeline.evaluation.candidates import Outcome, Plan
 from transcribe_pipeline.evaluation.scoring import Heard, score
 from transcribe_pipeline.insight.analytics import analytics
-from transcribe_pipeline.ledger import files, transcripts
+from transcribe_pipeline.insight.grounding import unsupported
+from transcribe_pipeline.insight.semantic_chunks import uncovered_words
+from transcribe_pipeline.insights import INSIGHTS, SemanticChunks, Summary
+from transcribe_pipeline.ledger import files, insights, transcripts
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.ledger.models import Status
 
@@ -83,6 +86,28 @@ def corpus(testdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     outcomes = (Outcome.model_validate_json(line) for line in process.stdout.splitlines())
     yield Corpus(home, {outcome.name: outcome for outcome in outcomes})
     home.ledger.dispose()
+
+
+def test_whatever_is_published_is_borne_out(corpus: Corpus) -> None:
+    """Of every recording that has a transcript, all seven insights, and no statement that it does not bear out."""
+    done = [name for name, outcome in corpus.outcomes.items() if outcome.error is None]
+    assert len(done) >= 20
+    statements = 0
+    for name in done:
+        file = files.find(corpus.home.ledger, name)[0]
+        assert file.degraded == [], name
+        assert file.current_transcript_id
+        transcript = transcripts.load(corpus.home.ledger, file.current_transcript_id)
+        made = insights.latest(corpus.home.ledger, file.current_transcript_id)
+        assert made.keys() == INSIGHTS.keys(), name
+        assert [wrong for view in made.values() for wrong in unsupported(view.value, transcript)] == [], name
+        chunks, summary = made["semantic_chunks"].value, made["summary"].value
+        assert isinstance(chunks, SemanticChunks)
+        assert isinstance(summary, Summary)
+        assert uncovered_words(chunks, transcript) == 0, name
+        assert (summary.bottom_line is None) == transcript.no_speech or transcript.quality.doubtful_segments, name
+        statements += len(summary.brief_summary)
+    assert statements
 
 
 def test_seven_speakers(corpus: Corpus, testdata: Path) -> None:

@@ -96,7 +96,7 @@ class ByWord:
 def test_a_shift_of_topic_is_better_than_the_right_length():
     cheese = "We all like this old cheese, though nobody can say why today."
     stars = "There are more stars than anybody can count in a long life."
-    transcript = talk(("SPEAKER_00", [cheese] * 14 + [stars] * 20 + [SENTENCE] * 20))
+    transcript = talk(("SPEAKER_00", [cheese] * 14 + [stars] * 20 + [SENTENCE] * 80))
     without, *_ = cut(transcript)
     assert without.word_count == 144  # 156 is as near, and later
     made = semantic_chunks(transcript, "t1", ByWord())

@@ -202,6 +202,18 @@ def what_was_said(
         insight.show(name, stage=stage, owner=owner, as_json=as_json, versions=versions)
 
 
+@app.command("costs")
+def model_costs(
+    owner: Annotated[str | None, typer.Option(help="Only for this owner's files.", show_default=False)] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only from this time on (UTC).")] = None,
+    as_json: Json = False,
+) -> None:
+    """What language models were asked: calls, tokens, seconds and dollars, by model."""
+    from transcribe_pipeline.cli import spending
+
+    spending.show(owner=owner, since=since.replace(tzinfo=UTC) if since else None, as_json=as_json)
+
+
 @app.command("open")
 def open_page(
     name: Name,

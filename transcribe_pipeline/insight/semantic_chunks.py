@@ -28,6 +28,10 @@ _TOPIC_SHIFT: Final = 2.5
 """Added to a place's strength: a shift of topic weighs more than the end of a paragraph, and less than another speaker;
 where both meet is the best place of all."""
 
+_WORTH_A_MODEL: Final = 1000
+"""Words, 6 minutes. Loading MiniLM takes 5 to 10 s, as long as all other stages after speech together; a short call has
+few places to cut, and speakers and pauses tell the best of them."""
+
 
 def semantic_chunks(transcript: Transcript, transcript_id: str, embedder: Embedder | None) -> SemanticChunks:
     """All words, in order; each chunk but the first begins with the last 25 words of the one before.
@@ -36,11 +40,11 @@ def semantic_chunks(transcript: Transcript, transcript_id: str, embedder: Embedd
     paragraph, a pause, a sentence, a clause, else after 150 words. The last two are shorter where too few words are
     left. Linear and deterministic. Raises as `Embedder.embed` does.
 
-    :param embedder: tells where the topic shifts; None: no shifts are looked for. Not asked where nothing is to be cut.
+    :param embedder: tells where the topic shifts; None: no shifts are looked for. Not asked about short recordings.
     """
     cutter = _Cutter(transcript, markers(transcript))
-    if cutter.is_one_chunk:
-        embedder = None  # whose model takes 5 to 10 s to load
+    if cutter.words < _WORTH_A_MODEL:
+        embedder = None
     return SemanticChunks(
         transcript_id=transcript_id,
         language=transcript.language,
@@ -92,9 +96,8 @@ class _Cutter:
             self._markers.setdefault(marker.segment, []).append(marker)
 
     @property
-    def is_one_chunk(self) -> bool:
-        """Nothing is to be cut."""
-        return self._sizes[-1] <= WORDS * (1 + _TOLERANCE)
+    def words(self) -> float:
+        return self._sizes[-1]
 
     def chunks(self, strengths: Sequence[float]) -> Iterator[SemanticChunk]:
         """:param strengths: of the place after each word."""
