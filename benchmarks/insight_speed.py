@@ -27,7 +27,7 @@ from transcribe_pipeline.artifacts import (
     TranscriptWord,
 )
 from transcribe_pipeline.evaluation.references import find_references
-from transcribe_pipeline.text.embeddings import Embedder, load_embedder
+from transcribe_pipeline.text.embeddings import Embedder, Remembering, load_embedder
 
 SPEAKERS = 4
 WORD_SECONDS = 0.36
@@ -159,11 +159,12 @@ def main() -> None:
     parser.add_argument("--profile", metavar="STAGE")
     arguments = parser.parse_args()
     spoken = sentences(arguments.testdata)
-    models = [None] if arguments.no_embeddings else [None, load_embedder("auto")]
-    for embedder in models:
-        print(f"\n{'with' if embedder else 'without'} embeddings")
+    found = None if arguments.no_embeddings else load_embedder("auto")
+    for model in [None, found] if found else [None]:
+        print(f"\n{'with' if model else 'without'} embeddings")
         first: dict[str, float] = {}
         for hours in arguments.hours:
+            embedder = model and Remembering(model)  # of one run, as in the pipeline
             made = transcript(spoken, hours)
             taken = measure(made, embedder, arguments.profile)
             taken["all"] = sum(taken.values())

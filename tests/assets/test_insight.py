@@ -182,14 +182,16 @@ def test_a_real_model_publishes_only_what_was_said(
 ) -> None:
     monkeypatch.setenv("TRANSCRIBE_LLM", "compatible/smollm2")
     monkeypatch.setenv("TRANSCRIBE_LLM_COMPATIBLE_URL", smollm2)
+    monkeypatch.setenv("TRANSCRIBE_LLM_CONTEXT_TOKENS", "2400")  # it would talk for minutes
     settings.cache_clear()
-    result = materialise(world, key)
+    stages = ("questions", "speaker_names", "summary")  # the others have tests of their own with this model
+    result = materialise(world, key, *stages)
     assert result.success
     assert all(check.passed for check in result.get_asset_check_evaluations())
     calls = language_model_calls.of_file(world.ledger, world.file(key).id)
-    assert {call.stage for call in calls} >= {"summary", "questions", "knowledge_graph", "speaker_names"}
+    assert {call.stage for call in calls} == set(stages)
     assert all(call.tokens_in for call in calls if call.outcome == "answered")
     summary = of(world, key, "summary").value
     assert isinstance(summary, Summary)
-    for stage in ("summary", "questions", "knowledge_graph", "speaker_names", "chapters"):
+    for stage in stages:
         print(stage, of(world, key, stage).value.made_by)
