@@ -382,6 +382,9 @@ INSIGHTS: dict[InsightStage, type[Insight]] = {
 }
 """Stage -> what it makes, in flow order."""
 
+MEASURED: frozenset[InsightStage] = frozenset({"analytics", "semantic_chunks"})
+"""No language model has a part in these."""
+
 
 def insight_of(stage: InsightStage, body: dict[str, Any]) -> Insight:
     """An insight from its JSON."""

@@ -31,9 +31,9 @@ TALK = (
 )
 
 
-def talk() -> Transcript:
+def talk(rounds: int = 1) -> Transcript:
     start, turns = 0.0, []
-    for speaker, text in TALK:
+    for speaker, text in TALK * rounds:
         words = [word.model_copy(update={"speaker": speaker}) for word in timed(text, start)]
         turns.append((speaker, words))
         start = words[-1].end + 0.6
@@ -52,12 +52,12 @@ def key(world: World) -> str:
     return transcribed(world)
 
 
-def transcribed(world: World, **options: tuple[str, ...]) -> str:
+def transcribed(world: World, *, rounds: int = 1, **options: tuple[str, ...]) -> str:
     """A file that has just got its transcript."""
     key = world.add("ann/talk <1>.wav")
     claim = leases.claim(world.ledger, key, None, "run", lease_seconds=90, holder_finished=lambda _: False)
     leases.record_sha256(world.ledger, claim, "ab" * 32)
-    record = transcripts.save(world.ledger, claim, talk(), artifact_key="x", provenance={})
+    record = transcripts.save(world.ledger, claim, talk(rounds), artifact_key="x", provenance={})
     version = FileVersion(content_id("ab" * 32), claim.generation)
     artifacts = ArtifactStore(world.store, "artifacts")
     artifacts.save(key, version, "transcript_record", record)
@@ -164,6 +164,20 @@ def test_a_model_that_is_gone_costs_the_better_form_only(
     materialise(world, key, "summary")
     assert world.file(key).degraded == []
     assert of(world, key, "summary").version == 2
+
+
+def test_settings_that_name_no_model_cost_no_more_than_that(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSCRIBE_LLM", "nobody/x")
+    (world.home / "empty").mkdir()
+    monkeypatch.setenv("TRANSCRIBE_SEARCH_MODEL", str(world.home / "empty"))
+    settings.cache_clear()
+    key = transcribed(world, rounds=20)  # long enough for a sentence model
+    result = materialise(world, key, "analytics", "semantic_chunks", "questions")
+    assert result.success
+    assert made(result) == {"analytics", "semantic_chunks", "questions"}
+    assert world.file(key).degraded == ["semantic_chunks", "questions"]
+    assert shown(result, "semantic_chunks")["error_code"] == "MODEL_UNAVAILABLE"
+    assert shown(result, "questions")["error_code"] == "CONFIGURATION"
 
 
 def test_a_remote_model_gets_no_word_unless_allowed(world: World, key: str, monkeypatch: pytest.MonkeyPatch) -> None:

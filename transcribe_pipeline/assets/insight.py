@@ -6,7 +6,7 @@ result files and search index follow with the last insight of the run.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -25,6 +25,7 @@ from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.insight.making import fallback
 from transcribe_pipeline.insights import (
     INSIGHTS,
+    MEASURED,
     Analytics,
     Chapters,
     Insight,
@@ -49,6 +50,7 @@ Made = TypeVar("Made", bound=Insight)
 
 _MODEL_SETTINGS = ("llm", "llm_tasks", "llm_context_tokens", "allow_remote_llm")
 _INDEX_FAILURES = frozenset({ErrorCode.SEARCH_UNAVAILABLE, ErrorCode.CONFIGURATION})
+_EMBEDDER_FAILURES = frozenset({ErrorCode.ENGINE_MISSING, ErrorCode.MODEL_UNAVAILABLE})
 
 
 def _insight_asset(name: InsightStage, *kinds: str) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def _make(
         )
         is_last = _is_last(context, stage.name, options)
         try:
-            value, failure = make(material)
+            value, failure = _made(make, material)
             if misconfigured:
                 value, failure = fallback(value, misconfigured), misconfigured
             kept = insights.save(ledger, stage.claim, stage.name, value)
@@ -126,9 +128,23 @@ def _make(
     yield dg.Output(value)
 
 
-def _models(chosen: LanguageModels, task: str, record: Record) -> tuple[Sequence[LanguageModel], PipelineError | None]:
+def _made(
+    make: Callable[[Material], tuple[Made, PipelineError | None]], material: Material
+) -> tuple[Made, PipelineError | None]:
     try:
-        return chosen.for_task(task, record), None
+        return make(material)
+    except PipelineError as error:
+        if error.code not in _EMBEDDER_FAILURES:
+            raise
+        value, _ = make(replace(material, embedder=None))
+        return value, error
+
+
+def _models(chosen: LanguageModels, stage: str, record: Record) -> tuple[Sequence[LanguageModel], PipelineError | None]:
+    if stage in MEASURED:
+        return (), None
+    try:
+        return chosen.for_task(stage, record), None
     except PipelineError as error:  # settings that name no model cost the better form, and nothing else
         return (), error
 

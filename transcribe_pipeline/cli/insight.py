@@ -18,6 +18,7 @@ from transcribe_pipeline.insight.labels import how_made, main_figures
 from transcribe_pipeline.insight.names import named
 from transcribe_pipeline.insights import (
     INSIGHTS,
+    MEASURED,
     ActionItem,
     Analytics,
     Chapters,
@@ -39,8 +40,6 @@ _SHOWN: Final[Sequence[InsightStage]] = (
     *("summary", "chapters", "questions", "speaker_names", "knowledge_graph", "analytics", "semantic_chunks"),
 )
 """The bottom line first."""
-_MEASURED: Final = frozenset({"analytics", "semantic_chunks"})
-"""No model has a part in these."""
 _MOST_TOPICS: Final = 10
 
 
@@ -119,7 +118,7 @@ class _View:
     def print(self, made: InsightView) -> None:
         console = output.stdout()
         heading = Text(made.stage.replace("_", " ").capitalize(), style="bold")
-        if made.stage not in _MEASURED:
+        if made.stage not in MEASURED:
             heading.append(f"  {how_made(made.value.made_by)}", style="not bold dim")
         console.print(heading)
         for line in self._lines(made.value):
