@@ -90,6 +90,7 @@ def test_promote_makes_a_version_current_and_rewrites_the_files(run: Run, two: s
     result = run("promote", "meeting.mp3", "1")
     assert result.exit_code == 0
     assert "Version 1 of meeting.mp3 is current: 30 words." in result.stderr
+    assert "'transcribe insight <file> --again'" in result.stderr
     assert str(home / "store" / "results" / "ann" / two / "transcript.srt") in result.stdout.splitlines()
     assert "Hello" in srt(home, two)
     assert run("promote", "meeting.mp3", "2").exit_code == 0

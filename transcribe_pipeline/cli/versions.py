@@ -188,6 +188,8 @@ def _promote(ledger: Engine, configured: Settings, file: FileView, version: int,
     told = publish_insights(ledger, store, configured, file.partition_key)
     for key in [*(export.object_key for export in published.files), shown.object_key, *told.values()]:
         typer.echo(store.url(key))
+    if not told:
+        output.note("This version has no insights yet; 'transcribe insight <file> --again' has them made.")
     try:
         Search(configured).publish(ledger, file.partition_key)
     except PipelineError as error:
