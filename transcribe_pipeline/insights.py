@@ -159,7 +159,7 @@ class Summary(Insight):
     """Name and version of the template: 'meeting/1'."""
     content_type: ContentType
     bottom_line: Statement | None
-    """None without speech."""
+    """None without speech, or where none of it can be quoted: all doubtful, or like a link."""
     brief_summary: tuple[Statement, ...]
     major_topics: tuple[Topic, ...] = ()
     key_points: tuple[Statement, ...] = ()
