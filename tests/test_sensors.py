@@ -318,6 +318,7 @@ def test_ten_new_among_ten_thousand(world: World):
 
 def _complete_all(world: World) -> None:
     with world.ledger.begin() as connection:
+        connection.execute(text("UPDATE media_file SET status = 'processing'"))
         connection.execute(text("UPDATE media_file SET status = 'completed'"))
 
 
@@ -421,4 +422,4 @@ def test_a_cancelled_run_is_noted(world: World):
     run_id = "3c1f6c3e-0000-4000-8000-000000000002"
     context = ended(world, tags_of(key), dg.DagsterEventType.RUN_CANCELED, run_id)
     assert cancelled_runs(context, ledger=world.ledger) is None
-    assert (world.file(key).status, world.file(key).error_code) == (Status.ERROR, ErrorCode.CANCELLED)
+    assert (world.file(key).status, world.file(key).error_code) == (Status.CANCELLED, ErrorCode.CANCELLED)

@@ -274,7 +274,7 @@ def test_a_cancel_is_noted_and_goes_on_as_a_cancel(world: World):
     run = world.instance.get_run_by_id(result.run_id)
     assert run
     assert run.status is dg.DagsterRunStatus.CANCELED
-    assert (world.file(key).status, world.file(key).error_code) == (Status.ERROR, "CANCELLED")
+    assert (world.file(key).status, world.file(key).error_code) == (Status.CANCELLED, "CANCELLED")
 
 
 def test_a_shutdown_that_nobody_asked_this_run_for_is_left_to_a_retry(world: World):
@@ -283,7 +283,7 @@ def test_a_shutdown_that_nobody_asked_this_run_for_is_left_to_a_retry(world: Wor
     result = materialise(world, key, interrupt)
     assert not result.success
     assert NO_RETRY_TAG not in tags_of(world, result)
-    assert (world.file(key).status, world.file(key).error_code) == (Status.QUEUED, "WORKER_LOST")
+    assert (world.file(key).status, world.file(key).error_code) == (Status.QUEUED, "INTERRUPTED")
 
 
 @pytest.mark.parametrize(

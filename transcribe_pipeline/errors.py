@@ -69,7 +69,13 @@ class ErrorCode(StrEnum):
     LEASE_LOST = "LEASE_LOST"
     LEASE_HELD = "LEASE_HELD"
     WORKER_LOST = "WORKER_LOST"
+    INTERRUPTED = "INTERRUPTED"
+    TRIES_EXHAUSTED = "TRIES_EXHAUSTED"
     CANCELLED = "CANCELLED"
+    # what admins ask for
+    BAD_REQUEST = "BAD_REQUEST"
+    PLAN_UNKNOWN = "PLAN_UNKNOWN"
+    PLAN_REFUSED = "PLAN_REFUSED"
     CONFIGURATION = "CONFIGURATION"
     BAD_GOLDEN_SET = "BAD_GOLDEN_SET"
     INTERNAL = "INTERNAL"
@@ -250,7 +256,32 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
         "The process that worked on this file was killed.",
         "Look for memory limits or restarts, then re-execute the run from failure.",
     ),
-    ErrorCode.CANCELLED: ErrorEntry(_P, "The run was cancelled.", "Re-execute the run when you want the result."),
+    ErrorCode.INTERRUPTED: ErrorEntry(
+        _T,
+        "The process that worked on this file was asked to stop, as when a machine is shut down.",
+        "Nothing to do: another run goes on where this one ended, and this one does not count as a try.",
+    ),
+    ErrorCode.TRIES_EXHAUSTED: ErrorEntry(
+        _P,
+        "This file has failed every time it was tried.",
+        "See 'transcribe show FILE' for what happened; remove the cause, then 'transcribe redrive FILE'.",
+    ),
+    ErrorCode.CANCELLED: ErrorEntry(
+        _P, "The work was cancelled.", "When you want the result: 'transcribe redrive FILE'."
+    ),
+    ErrorCode.BAD_REQUEST: ErrorEntry(
+        _P, "This cannot be asked for.", "Correct what is named; '--help' of the command lists what there is."
+    ),
+    ErrorCode.PLAN_UNKNOWN: ErrorEntry(
+        _P,
+        "There is no such cleanup plan.",
+        "See the plans that there are with 'transcribe cleanup plans', or make one with 'transcribe cleanup plan'.",
+    ),
+    ErrorCode.PLAN_REFUSED: ErrorEntry(
+        _P,
+        "This cleanup plan cannot be carried out.",
+        "Nothing was deleted. Make a new plan with 'transcribe cleanup plan' and look at it again.",
+    ),
     ErrorCode.CONFIGURATION: ErrorEntry(
         _R, "A setting is missing or wrong.", "Run 'transcribe config'; it lists every setting and what is wrong."
     ),

@@ -16,7 +16,7 @@ from transcribe_pipeline.ledger import backlog, files, leases
 from transcribe_pipeline.partitions import media_files
 from transcribe_pipeline.resources.object_store import ObjectStore
 from transcribe_pipeline.settings import Settings, settings
-from transcribe_pipeline.stage import GENERATION_TAG, OWNER_TAG, TRIGGER_TAG, generation_of
+from transcribe_pipeline.stage import GENERATION_TAG, OWNER_TAG, TRIGGER_TAG, generation_of, stages_from
 
 _LISTING_SECONDS = 20.0
 """Dagster ends a tick after 60 s and forgets what it did; this leaves room for a slow store and database."""
@@ -85,6 +85,9 @@ def run_request(needed: backlog.RunNeeded) -> dg.RunRequest:
         # A run key is spent for ever, hence the generation in it.
         run_key=f"{needed.partition_key}:{needed.generation}",
         partition_key=needed.partition_key,
+        asset_selection=[dg.AssetKey(stage) for stage in stages_from(needed.resume_from)]
+        if needed.resume_from
+        else None,
         tags={
             GENERATION_TAG: str(needed.generation),
             OWNER_TAG: tag_value(needed.owner),
@@ -154,7 +157,8 @@ def _note_end(context: dg.RunStatusSensorContext, ledger: Engine, error: Pipelin
     partition_key = run.tags.get("dagster/partition")
     if not partition_key:
         return dg.SkipReason("Not a run of a media file.")
-    if not leases.fail_abandoned(ledger, partition_key, generation_of(run), run.run_id, error):
+    max_tries = settings().max_tries
+    if not leases.fail_abandoned(ledger, partition_key, generation_of(run), run.run_id, error, max_tries=max_tries):
         return dg.SkipReason("The ledger knows already.")
     context.log.info("Noted: %s", error)
     return None

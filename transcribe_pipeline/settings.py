@@ -164,6 +164,43 @@ class Settings(BaseSettings):
         20, gt=0, description="Runs waiting in Dagster at a time; the rest waits in the ledger."
     )
     lease_seconds: float = Field(90, ge=1, description="A run that has not renewed its lease for this long is dead.")
+    max_tries: int = Field(
+        3, ge=1, description="Runs for one content, over all retries and recoveries; then the file is quarantined."
+    )
+    breaker_failures: int = Field(
+        10,
+        ge=0,
+        description="So many of the last 20 files that ended with the same passing error pause intake. 0: never.",
+    )
+    breaker_seconds: float = Field(
+        600, gt=0, description="So often a paused intake lets one file through, to see whether the cause is gone."
+    )
+
+    # operations
+    time_zone: str = Field("UTC", description="Of the schedules below, such as `Europe/Vienna`.")
+    recovery_cron: str = Field("*/10 * * * *", description="When stuck files are looked for and recovered.")
+    health_cron: str = Field("0 * * * *", description="When `health_report` is made.")
+    health_summary_cron: str = Field("30 */6 * * *", description="When the health of the last days is summed up.")
+    daily_report_cron: str = Field("0 1 * * *", description="When `daily_report` of the day before is made.")
+    failed_files_cron: str = Field("0 3 * * *", description="When leftovers of files that failed are cleared away.")
+    retention_cron: str = Field("0 2 * * 0", description="When files past their retention are cleared away.")
+    maintenance_cron: str = Field("0 4 * * 6", description="When databases are vacuumed, and Dagster's history pruned.")
+    search_cron: str = Field("0 */6 * * *", description="When the whole search index is compared, text and all.")
+    failed_files_hours: float = Field(
+        24, gt=0, description="What failed files leave behind (partial results) is cleared away after this time."
+    )
+    retention_failed_days: float = Field(
+        30, ge=0, description="Files that failed, were cancelled or orphaned are deleted after this time. 0: never."
+    )
+    retention_file: Path | None = Field(
+        None, description="YAML file with retention per owner; see `operations/retention.py`."
+    )
+    cleanup_quarantine_days: float = Field(
+        7, ge=0, description="What cleanup removes from the store can be put back for this long."
+    )
+    history_days: float = Field(
+        30, gt=0, description="Dagster's runs and events older than this go, but for each asset's and file's latest."
+    )
 
     @property
     def resolved_store_url(self) -> str:

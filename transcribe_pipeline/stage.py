@@ -58,9 +58,14 @@ STAGES: dict[str, float] = {
 _DELIVERY = frozenset({"speaker_identities", "subtitles", "transcript_page", "search_document", *INSIGHTS})
 """Stages after the record: when one fails the transcript is there already, so the file is done but degraded."""
 
+_STOPPED = frozenset({ErrorCode.LEASE_LOST, ErrorCode.CANCELLED, ErrorCode.INTERRUPTED})
+"""Says nothing about the stage: the work was stopped from outside."""
+
 GENERATION_TAG = "transcribe/generation"
 OWNER_TAG = "transcribe/owner"
 TRIGGER_TAG = "transcribe/trigger"
+RETRY_NUMBER_TAG = "dagster/retry_number"
+"""Dagster's own, on runs that its daemon re-executes by itself."""
 NO_RETRY_TAG = "dagster/retry_on_asset_or_op_failure"
 
 _BEATS_PER_LEASE = 6
@@ -82,6 +87,7 @@ class Stage:
         self._is_degraded = False
         self._is_left_out = False
         self._lost: PipelineError | None = None
+        """Why the work must stop."""
         self._finished = threading.Event()
 
     def __enter__(self) -> Self:
@@ -99,6 +105,7 @@ class Stage:
                 self._context.run.run_id,
                 lease_seconds=self._lease_seconds,
                 holder_finished=holder_finished,
+                max_tries=settings().max_tries if is_own(self._context.run) else None,
             )
             self._beat()
         except PipelineError as error:
@@ -108,7 +115,7 @@ class Stage:
         return self
 
     def progress(self, fraction: float) -> None:
-        """How much of this stage is done, 0..1. Cheap: the heartbeat writes it. Raises LEASE_LOST."""
+        """How much of this stage is done, 0..1. Cheap: the heartbeat writes it. Raises LEASE_LOST, CANCELLED."""
         if self._lost:
             raise self._lost
         self._fraction = fraction
@@ -170,7 +177,7 @@ class Stage:
         # Dagster takes for a failure, and retries.
         run = self._context.instance.get_run_by_id(self._context.run.run_id)
         is_cancel = run is None or run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
-        return PipelineError(ErrorCode.CANCELLED if is_cancel else ErrorCode.WORKER_LOST)
+        return PipelineError(ErrorCode.CANCELLED if is_cancel else ErrorCode.INTERRUPTED)
 
     def _stop_heart(self) -> None:
         self._finished.set()
@@ -216,10 +223,17 @@ class Stage:
 
     def _record_failure(self, failure: PipelineError) -> None:
         try:
-            if self.name in _DELIVERY and failure.code is not ErrorCode.LEASE_LOST:
+            if self.name in _DELIVERY and failure.code not in _STOPPED:
                 leases.complete(self._ledger, self.claim, degraded=[self.name])
-            else:
-                leases.fail(self._ledger, self.claim, failure, final=failure.error_class is ErrorClass.PERMANENT)
+                return
+            leases.fail(
+                self._ledger,
+                self.claim,
+                failure,
+                final=failure.error_class is ErrorClass.PERMANENT,
+                max_tries=settings().max_tries,
+                charged=failure.code is not ErrorCode.INTERRUPTED,
+            )
         except PipelineError as error:
             # Superseded, or no database: the run fails all the same, and the failure sensor or the lease's end tell.
             self._context.log.warning("The ledger could not note the failure of stage %s: %s", self.name, error)
@@ -235,7 +249,7 @@ class Stage:
             try:
                 self._beat()
             except PipelineError as error:
-                if error.code is ErrorCode.LEASE_LOST:
+                if error.code in _STOPPED:
                     self._lost = error
                     return
 
@@ -243,13 +257,27 @@ class Stage:
         names = list(STAGES)
         before = sum(STAGES[name] for name in names[: names.index(self.name)])
         done = (before + STAGES[self.name] * min(self._fraction, 1.0)) / sum(STAGES.values())
-        leases.heartbeat(self._ledger, self.claim, progress=done, stage=self.name)
+        if not leases.heartbeat(self._ledger, self.claim, progress=done, stage=self.name):
+            raise PipelineError(ErrorCode.CANCELLED)
+
+
+def is_own(run: dg.DagsterRun) -> bool:
+    """Has the pipeline itself started this run, by request or as a retry? Re-executions and backfills are people's."""
+    if GENERATION_TAG not in run.tags:
+        return False
+    return run.parent_run_id is None or RETRY_NUMBER_TAG in run.tags
 
 
 def generation_of(run: dg.DagsterRun) -> int | None:
     """The generation a run was requested for; None (the present one) for runs that people launch."""
     tag = run.tags.get(GENERATION_TAG)
     return int(tag) if tag else None
+
+
+def stages_from(first: str | None) -> list[str]:
+    """The per-media stages from this one on, in flow order; all of them without one."""
+    stages = list(STAGES)
+    return stages[stages.index(first) :] if first else stages
 
 
 def stages_of(run: dg.DagsterRun) -> list[str]:
@@ -309,7 +337,7 @@ class FencedArtifacts:
                 generation_of(run),
                 run.run_id,
                 lease_seconds=self._lease_seconds,
-                holder_finished=lambda run_id: False,  # this run must hold the lease already
+                holder_finished=lambda run_id: False,  # this run must hold the lease already, so it counts no more
             )
         except PipelineError as error:
             raise_failure(error, context)

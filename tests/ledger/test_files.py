@@ -262,6 +262,7 @@ def test_many_may_be_asked_for_and_uploads_go_first(engine: Engine):
     old = [upload(f"{number}.mp3") for number in range(1_500)]
     register(engine, old, settle_seconds=0, now=NOON)
     with engine.begin() as connection:
+        connection.execute(text("UPDATE media_file SET status = 'processing'"))
         connection.execute(text("UPDATE media_file SET status = 'completed', requested_at = registered_at"))
     keys = [each.partition_key for each in old]
     assert set(request_again(engine, keys, {"model": "small"})) == set(keys)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, Select, bindparam, func, or_, select, update
+from sqlalchemy import Engine, Select, bindparam, case, func, or_, select, update
 
 from transcribe_pipeline.ledger.database import read, write
 from transcribe_pipeline.ledger.models import Cause, MediaFile, Status
@@ -22,6 +22,8 @@ class RunNeeded:
     file_name: str
     size_bytes: int
     cause: Cause = Cause.UPLOAD
+    resume_from: str | None = None
+    """The stage to begin with; None for the first."""
 
 
 _COLUMNS = tuple(getattr(MediaFile, name) for name in RunNeeded.__dataclass_fields__)
@@ -40,7 +42,7 @@ def next_requests(engine: Engine, limit: int, *, now: datetime | None = None) ->
         .subquery()
     )
     # People who wait for a first transcript come before those who want a better one. A tick registers many files at one
-    # moment; among those the one written first is the oldest.
+    # moment; among those the one written first is the oldest. What recovery goes on with has waited longest.
     age = (MediaFile.cause == Cause.REPROCESS, MediaFile.seen_at, MediaFile.eligible_at, MediaFile.id)
     turn = func.row_number().over(partition_by=MediaFile.owner, order_by=age) + func.coalesce(busy.c.files, 0)
     statement = (
@@ -79,6 +81,7 @@ def mark_queued(engine: Engine, requests: Sequence[RunNeeded], *, now: datetime 
     """
     if not requests:
         return
+    moment = now or datetime.now(UTC)
     statement = (
         update(MediaFile)
         .where(
@@ -87,7 +90,11 @@ def mark_queued(engine: Engine, requests: Sequence[RunNeeded], *, now: datetime 
             or_(MediaFile.status == Status.PENDING, MediaFile.status == Status.QUEUED),
             MediaFile.attempts == 0,
         )
-        .values(status=Status.QUEUED, requested_at=now or datetime.now(UTC))
+        .values(
+            status=Status.QUEUED,
+            status_since=case((MediaFile.status == Status.QUEUED, MediaFile.status_since), else_=moment),
+            requested_at=moment,
+        )
     )
     rows = [{"known_key": request.partition_key, "known_generation": request.generation} for request in requests]
     write(engine, lambda connection: connection.execute(statement, rows))

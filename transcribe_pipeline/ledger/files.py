@@ -14,6 +14,7 @@ from transcribe_pipeline.artifacts import ListedUpload, Sidecar
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger.database import read, upsert, write
 from transcribe_pipeline.ledger.models import Cause, MediaFile, Status
+from transcribe_pipeline.ledger.states import State, state_of
 from transcribe_pipeline.ledger.text import clean, is_storable
 
 _PAGE = 1_000
@@ -170,6 +171,9 @@ _FRESH: dict[str, Any] = {
     "stage": None,
     "progress": 0.0,
     "attempts": 0,
+    "tries": 0,
+    "resume_from": None,
+    "ended_as": None,
     "cause": Cause.UPLOAD,
     "sha256": None,
     "requested_at": None,
@@ -194,6 +198,8 @@ def _new_row(upload: ListedUpload, settle: timedelta, now: datetime) -> dict[str
         "file_name": upload.file_name,
         "registered_at": now,
         "generation": 1,
+        "base_generation": 1,
+        "status_since": now,
     }
     return identity | _content(upload, "", settle, now) | _FRESH
 
@@ -237,7 +243,11 @@ _NEXT_GENERATION = (
     .values(
         {name: bindparam(f"new_{name}") for name in _CONTENT_COLUMNS}
         | _FRESH
-        | {"generation": MediaFile.generation + 1}
+        | {
+            "generation": MediaFile.generation + 1,
+            "base_generation": MediaFile.generation + 1,
+            "status_since": bindparam("new_seen_at"),
+        }
     )
 )
 
@@ -274,7 +284,7 @@ def request_again(
             for file in connection.execute(known.where(MediaFile.partition_key.in_(page))).all():
                 before = {} if clear else file.requested_options
                 wished = {name: value for name, value in (before | dict(options)).items() if value is not None}
-                again = {} if file.untouched else _AGAIN
+                again = {} if file.untouched else next_generation(now=now)
                 values = again | {"requested_options": clean(wished), "cause": Cause.REPROCESS, "eligible_at": now}
                 connection.execute(update(MediaFile).where(MediaFile.id == file.id).values(values))
                 found.append(file.partition_key)
@@ -283,8 +293,11 @@ def request_again(
     return write(engine, work)
 
 
-_AGAIN = {name: value for name, value in _FRESH.items() if name != "sha256"} | {"generation": MediaFile.generation + 1}
-"""The bytes are the same, so their SHA-256 stays known."""
+def next_generation(*, now: datetime) -> dict[str, Any]:
+    """Columns of another generation of the same bytes, whose SHA-256 therefore stays known; its work begins anew."""
+    again = {name: value for name, value in _FRESH.items() if name != "sha256"}
+    number = MediaFile.generation + 1
+    return again | {"generation": number, "base_generation": number, "status_since": now}
 
 
 # --- for people -----------------------------------------------------------------------------------------------------
@@ -316,6 +329,15 @@ class FileView:
     current_transcript_id: str | None
     sidecars: str
     requested_options: dict[str, Any]
+    status_since: datetime
+    tries: int
+    cause: Cause
+    resume_from: str | None
+    legal_hold: str | None
+
+    @property
+    def state(self) -> State:
+        return state_of(self.status, self.degraded)
 
 
 def find(engine: Engine, name: str, *, owner: str | None = None) -> list[FileView]:

@@ -22,6 +22,7 @@ from transcribe_pipeline.ledger.models import (
     InsightVersion,
     LanguageModelCall,
     MediaFile,
+    OperationEntry,
     OutboxEvent,
     Segment,
     Speaker,
@@ -46,6 +47,7 @@ _OF_TRANSCRIPTS: dict[str, tuple[type[Base], "InstrumentedAttribute[Any]"]] = {
     "transcript versions": (TranscriptVersion, TranscriptVersion.id),
 }
 _OF_FILES: dict[str, tuple[type[Base], "InstrumentedAttribute[Any]"]] = {
+    "audit log": (OperationEntry, OperationEntry.media_file_id),
     "language model calls": (LanguageModelCall, LanguageModelCall.media_file_id),
     "stage timings": (StageTiming, StageTiming.media_file_id),
     "events": (OutboxEvent, OutboxEvent.media_file_id),
@@ -98,6 +100,7 @@ def _sealed() -> dict[str, Any]:
         "status": Status.ERROR,
         "stage": None,
         "generation": MediaFile.generation + 1,
+        "status_since": datetime.now(UTC),
         "lease_owner": _SEAL,
         "lease_until": clock() + _FOR_EVER,
         "finished_at": datetime.now(UTC),

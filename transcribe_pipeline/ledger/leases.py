@@ -16,6 +16,7 @@ from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger import events
 from transcribe_pipeline.ledger.database import clock, read, write
 from transcribe_pipeline.ledger.models import EventKind, MediaFile, Status, TranscriptVersion
+from transcribe_pipeline.ledger.states import AT_WORK, ENDED, ending, entering, may_become
 from transcribe_pipeline.ledger.text import clean
 
 _PROGRESS_BEFORE_COMMIT = 0.99
@@ -40,6 +41,8 @@ class Claim:
     """Of this generation's bytes, if an earlier run has read them."""
     attempts: int
     """Runs that have claimed this generation, this one included."""
+    tries: int
+    """Runs that the pipeline itself has started for this content, this one included."""
     transcribed_sha256: str | None
     """Of the bytes that the current transcript was made from: equal bytes need not be transcribed again."""
     sidecars: str
@@ -79,47 +82,63 @@ def claim(
     *,
     lease_seconds: float,
     holder_finished: Callable[[str], bool],
+    max_tries: int | None = None,
 ) -> Claim:
     """Take the file for `run_id`, or renew what it already holds. `generation` None stands for the present one.
 
     A file is free if nobody holds a lease on it, the lease has run out, or `holder_finished(run id of the holder)`
     says that the holder is no more (asked outside of any transaction, and only if it matters).
 
-    Raises FILE_UNKNOWN; LEASE_LOST if the generation is not the present one; LEASE_HELD if a live run holds the file.
+    `max_tries` is for runs that the pipeline itself has started: they are counted, over all of its ways to try again,
+    and after so many the next one is refused. None stands for a run that a person wants.
+
+    Raises FILE_UNKNOWN; LEASE_LOST if the generation is not the present one; LEASE_HELD if a live run holds the file;
+    CANCELLED if somebody wants the work to stop; TRIES_EXHAUSTED.
     """
-
-    def take(dead_holder: str | None) -> Claim | str:
-        return write(
-            engine, lambda connection: _take(connection, partition_key, generation, run_id, lease_seconds, dead_holder)
-        )
-
-    taken = take(None)
+    asked = _Asked(partition_key, generation, run_id, lease_seconds, max_tries)
+    taken = write(engine, lambda connection: _take(connection, asked, None))
     if isinstance(taken, str) and holder_finished(taken):
-        taken = take(taken)
+        dead_holder = taken
+        taken = write(engine, lambda connection: _take(connection, asked, dead_holder))
     if isinstance(taken, str):
         raise PipelineError(ErrorCode.LEASE_HELD, f"run {taken}")
     return taken
 
 
-def _take(
-    connection: Connection,
-    partition_key: str,
-    generation: int | None,
-    run_id: str,
-    lease_seconds: float,
-    dead_holder: str | None,
-) -> Claim | str:
+@dataclass(frozen=True)
+class _Asked:
+    partition_key: str
+    generation: int | None
+    run_id: str
+    lease_seconds: float
+    max_tries: int | None
+
+
+def _take(connection: Connection, asked: _Asked, dead_holder: str | None) -> Claim | str:
     """The claim, or the run id of who holds the file. The row is locked first, so of two claimers one comes second."""
+    run_id = asked.run_id
     file = connection.execute(
-        select(MediaFile.id, MediaFile.generation, MediaFile.lease_owner)
-        .where(MediaFile.partition_key == partition_key)
+        select(
+            MediaFile.id,
+            MediaFile.generation,
+            MediaFile.status,
+            MediaFile.tries,
+            MediaFile.run_id,
+            MediaFile.lease_owner,
+        )
+        .where(MediaFile.partition_key == asked.partition_key)
         .with_for_update()
     ).one_or_none()
     if file is None:
         raise PipelineError(ErrorCode.FILE_UNKNOWN)
-    if generation not in (None, file.generation):
-        raise PipelineError(ErrorCode.LEASE_LOST, f"generation {generation}; the file is at {file.generation}")
+    if asked.generation not in (None, file.generation):
+        raise PipelineError(ErrorCode.LEASE_LOST, f"generation {asked.generation}; the file is at {file.generation}")
+    if file.status is Status.CANCELLING:
+        raise PipelineError(ErrorCode.CANCELLED)
+    if asked.max_tries is not None and file.run_id != run_id and file.tries >= asked.max_tries:
+        raise PipelineError(ErrorCode.TRIES_EXHAUSTED, f"{file.tries} of {asked.max_tries}")
     returning_run = MediaFile.run_id == run_id
+    counted = 0 if asked.max_tries is None else 1
     statement = (
         update(MediaFile)
         .where(
@@ -132,18 +151,20 @@ def _take(
         )
         .values(
             status=Status.PROCESSING,
+            status_since=case((returning_run, MediaFile.status_since), else_=datetime.now(UTC)),
             attempts=MediaFile.attempts + case((returning_run, 0), else_=1),
+            tries=MediaFile.tries + case((returning_run, 0), else_=counted),
             started_at=case((returning_run, MediaFile.started_at), else_=datetime.now(UTC)),
             run_id=run_id,
             lease_owner=run_id,
-            lease_until=clock() + lease_seconds,
+            lease_until=clock() + asked.lease_seconds,
         )
     )
     if connection.execute(statement).rowcount == 0:
         return str(file.lease_owner)
     row = connection.execute(_CLAIMED.where(MediaFile.id == file.id)).one()
     values = row._asdict() | {"degraded": tuple(row.degraded)}
-    return Claim(**values, run_id=run_id, lease_seconds=lease_seconds)
+    return Claim(**values, run_id=run_id, lease_seconds=asked.lease_seconds)
 
 
 _CLAIMED = select(
@@ -159,6 +180,7 @@ _CLAIMED = select(
     MediaFile.modified_at,
     MediaFile.sha256,
     MediaFile.attempts,
+    MediaFile.tries,
     MediaFile.stage,
     MediaFile.degraded,
     MediaFile.sidecars,
@@ -171,15 +193,22 @@ _CLAIMED = select(
 # --- holding --------------------------------------------------------------------------------------------------------
 
 
-def heartbeat(engine: Engine, claim: Claim, *, progress: float | None = None, stage: str | None = None) -> None:
-    """Renew the lease; say where the work is. Progress (0..1) never falls. Raises LEASE_LOST."""
+def heartbeat(engine: Engine, claim: Claim, *, progress: float | None = None, stage: str | None = None) -> bool:
+    """Renew the lease; say where the work is. Progress (0..1) never falls.
+
+    Returns whether the work should go on: False if a person wants it to stop. Raises LEASE_LOST.
+    """
     values: dict[str, Any] = {"lease_until": clock() + claim.lease_seconds}
     if stage is not None:
         values["stage"] = stage
     if progress is not None:
         reached = min(progress, _PROGRESS_BEFORE_COMMIT)
         values["progress"] = case((MediaFile.progress < reached, reached), else_=MediaFile.progress)
-    _update(engine, claim, values)
+    statement = update(MediaFile).where(fence(claim)).values(values).returning(MediaFile.status)
+    status = write(engine, lambda connection: connection.execute(statement).scalar_one_or_none())
+    if status is None:
+        raise lost(claim)
+    return status is not Status.CANCELLING
 
 
 def record_sha256(engine: Engine, claim: Claim, sha256: str) -> None:
@@ -220,8 +249,6 @@ def _update(engine: Engine, claim: Claim, values: dict[str, Any]) -> None:
 
 # --- ending ---------------------------------------------------------------------------------------------------------
 
-_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
-
 
 def complete(engine: Engine, claim: Claim, *, degraded: Sequence[str] = ()) -> None:
     """The file is done; `degraded` names stages that failed without costing the transcript, beside those noted before.
@@ -230,29 +257,43 @@ def complete(engine: Engine, claim: Claim, *, degraded: Sequence[str] = ()) -> N
     """
     noted = read(engine, lambda connection: connection.execute(select(MediaFile.degraded).where(fence(claim))).scalar())
     degraded = list(dict.fromkeys([*(noted or ()), *degraded]))
-    values = _NO_LEASE | {
-        "status": Status.COMPLETED,
+    values = entering(Status.COMPLETED) | {
         "progress": 1.0,
         "stage": None,
-        "finished_at": datetime.now(UTC),
         "error_code": None,
         "error_text": None,
         "degraded": degraded,
+        "tries": 0,
     }
-    _end(engine, claim, values, (EventKind.COMPLETED, {"degraded": degraded}))
+    _end(engine, claim, values, {Status.COMPLETED}, (EventKind.COMPLETED, {"degraded": degraded}))
 
 
-def fail(engine: Engine, claim: Claim, error: PipelineError, *, final: bool) -> None:
-    """The run has failed. `final`: the file is in ERROR; otherwise another run of this generation is to come (QUEUED).
+def fail(
+    engine: Engine, claim: Claim, error: PipelineError, *, final: bool, max_tries: int = 3, charged: bool = True
+) -> None:
+    """The run has failed. `final`: that was it; otherwise another run of this generation is to come (QUEUED).
+
+    A file whose work a person wants to stop is CANCELLED, whatever the error. A cancel leaves a file as it had ended
+    before, if it had: what it had then is still there. Not `charged`: the run does not count as a try, since nothing
+    about the file made it fail.
 
     Raises LEASE_LOST.
     """
-    values = _NO_LEASE | _error_values(error)
-    if final:
-        failed = (EventKind.FAILED, {"error_code": error.code.value})
-        _end(engine, claim, values | {"status": Status.ERROR, "finished_at": datetime.now(UTC)}, failed)
-    else:
-        _end(engine, claim, values | {"status": Status.QUEUED}, None)
+    uncharged: dict[str, Any] = {} if charged else {"tries": case((MediaFile.tries > 0, MediaFile.tries - 1), else_=0)}
+    if not final:
+        status = case((MediaFile.status == Status.CANCELLING, Status.CANCELLED), else_=Status.QUEUED)
+        values = entering(Status.QUEUED) | _error_values(error) | uncharged | {"status": status}
+        _end(engine, claim, values, {Status.QUEUED, Status.CANCELLED}, None)
+        return
+    verdict = ending(error, tries=claim.tries, max_tries=max_tries)
+    values = entering(verdict) | _error_values(error) | uncharged
+    if verdict is Status.CANCELLED:
+        values |= {
+            name: case((MediaFile.ended_as.is_not(None), getattr(MediaFile, name)), else_=values[name])
+            for name in ("ended_as", "finished_at", "error_code", "error_text")
+        } | {"status": func.coalesce(MediaFile.ended_as, verdict)}
+    announced = (EventKind.FAILED, {"error_code": error.code.value, "status": verdict.value})
+    _end(engine, claim, values, set(ENDED) if verdict is Status.CANCELLED else {verdict}, announced)
 
 
 def release(engine: Engine, claim: Claim) -> None:
@@ -260,12 +301,9 @@ def release(engine: Engine, claim: Claim) -> None:
 
     A generation that had ended before stays as it had ended; any other waits for a run to continue it.
     """
-    before = case(
-        (MediaFile.finished_at.is_(None), Status.QUEUED),
-        (MediaFile.error_code.is_not(None), Status.ERROR),
-        else_=Status.COMPLETED,
-    )
-    _end(engine, claim, _NO_LEASE | {"status": before}, None)
+    cancelled = (MediaFile.status == Status.CANCELLING, Status.CANCELLED)
+    before = func.coalesce(MediaFile.ended_as, case(cancelled, else_=Status.QUEUED))
+    _end(engine, claim, entering(Status.QUEUED) | {"status": before}, {*ENDED, Status.QUEUED}, None)
 
 
 def _error_values(error: PipelineError) -> dict[str, Any]:
@@ -273,11 +311,17 @@ def _error_values(error: PipelineError) -> dict[str, Any]:
 
 
 def _end(
-    engine: Engine, claim: Claim, values: dict[str, Any], announcement: tuple[EventKind, dict[str, Any]] | None
+    engine: Engine,
+    claim: Claim,
+    values: dict[str, Any],
+    ends: set[Status],
+    announcement: tuple[EventKind, dict[str, Any]] | None,
 ) -> None:
+    """:param ends: what `values` may make of the status."""
+
     def work(connection: Connection) -> None:
         if connection.execute(update(MediaFile).where(fence(claim)).values(values)).rowcount == 0:
-            if _has_ended(connection, claim, values["status"]):
+            if _has_ended(connection, claim, ends):
                 return
             raise lost(claim)
         if announcement is not None:
@@ -286,55 +330,70 @@ def _end(
     write(engine, work)
 
 
-def _has_ended(connection: Connection, claim: Claim, status: Any) -> bool:
+def _has_ended(connection: Connection, claim: Claim, ends: set[Status]) -> bool:
     """Has this very run ended like this already? Then the transaction had committed before its connection broke."""
     statement = select(true()).where(
         MediaFile.id == claim.media_file_id,
         MediaFile.generation == claim.generation,
         MediaFile.run_id == claim.run_id,
         MediaFile.lease_owner.is_(None),
-        MediaFile.status == status,
+        MediaFile.status.in_(ends),
     )
     return connection.execute(statement).first() is not None
 
 
 def fail_abandoned(
-    engine: Engine, partition_key: str, generation: int | None, run_id: str, error: PipelineError
+    engine: Engine,
+    partition_key: str,
+    generation: int | None,
+    run_id: str,
+    error: PipelineError,
+    *,
+    max_tries: int = 3,
 ) -> bool:
-    """For whoever learns that a run is dead: put its file in ERROR, unless it has ended or another run has taken over.
+    """For whoever learns that a run is dead: end its file, unless it has ended or another run has taken over.
 
     A run that was requested for a `generation` and died before it claimed anything is covered: then nobody has claimed
     that generation yet. A run that people launched (None) counts only if it had claimed the file. A run that failed in
     order, and that nobody will retry, has left its own error, which says more than `error`.
-    Returns whether the file was put in ERROR.
+    Returns whether the file has ended by this.
     """
-    failed_in_order = and_(MediaFile.status == Status.QUEUED, MediaFile.error_code.is_not(None))
-    verdict = {
-        column: case((failed_in_order, getattr(MediaFile, column)), else_=value)
-        for column, value in _error_values(error).items()
-    }
     if generation is None:
         is_theirs = MediaFile.run_id == run_id
     else:
         is_theirs = and_(MediaFile.generation == generation, func.coalesce(MediaFile.run_id, run_id) == run_id)
     abandoned = (
-        select(MediaFile.id, MediaFile.generation)
+        select(
+            MediaFile.id,
+            MediaFile.generation,
+            MediaFile.status,
+            MediaFile.tries,
+            MediaFile.error_code,
+            MediaFile.error_text,
+        )
         .where(
             MediaFile.partition_key == partition_key,
-            MediaFile.status.in_((Status.QUEUED, Status.PROCESSING)),
+            MediaFile.status.in_((Status.QUEUED, *AT_WORK)),
             is_theirs,
         )
         .with_for_update()
     )
-    ending = _NO_LEASE | verdict | {"status": Status.ERROR, "finished_at": datetime.now(UTC)}
 
     def work(connection: Connection) -> bool:
         file = connection.execute(abandoned).one_or_none()
         if file is None:
             return False
-        connection.execute(update(MediaFile).where(MediaFile.id == file.id).values(ending))
-        told = {"error_code": error.code.value}
-        events.announce_once(connection, file.id, file.generation, EventKind.FAILED, told)
+        own = {"error_code": file.error_code, "error_text": file.error_text}
+        told = own if file.status is Status.QUEUED and file.error_code else _error_values(error)
+        if file.status is Status.CANCELLING:
+            verdict = Status.CANCELLED
+        else:
+            known = PipelineError(ErrorCode(told["error_code"]))
+            verdict = ending(known, tries=file.tries, max_tries=max_tries)
+        ended = update(MediaFile).where(MediaFile.id == file.id, may_become(verdict)).values(entering(verdict) | told)
+        connection.execute(ended)
+        payload = {"error_code": told["error_code"], "status": verdict.value}
+        events.announce_once(connection, file.id, file.generation, EventKind.FAILED, payload)
         return True
 
     return write(engine, work)

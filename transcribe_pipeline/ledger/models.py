@@ -28,6 +28,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Status(StrEnum):
+    """How far the work on a generation is. Which may follow which: `states`."""
+
     PENDING = "pending"
     """Known, and no run has been requested for this generation."""
     QUEUED = "queued"
@@ -35,6 +37,14 @@ class Status(StrEnum):
     PROCESSING = "processing"
     COMPLETED = "completed"
     ERROR = "error"
+    """It failed, and the same input would fail again; or it waits for recovery to try once more."""
+    CANCELLING = "cancelling"
+    """A person wants its run to stop, and it has not yet."""
+    CANCELLED = "cancelled"
+    ORPHANED = "orphaned"
+    """The uploaded object is gone, and there is no transcript of this content."""
+    QUARANTINED = "quarantined"
+    """It failed every time it was tried. Only a person brings it back."""
 
 
 class Cause(StrEnum):
@@ -44,6 +54,10 @@ class Cause(StrEnum):
     """Its content, or what lies beside it, is new."""
     REPROCESS = "reprocess"
     """Somebody wants the same content processed again."""
+    RECOVERY = "recovery"
+    """What was begun was lost, or failed in a way that may pass; only what is missing is made."""
+    REDRIVE = "redrive"
+    """Somebody wants it continued from a stage."""
 
 
 class EventKind(StrEnum):
@@ -51,6 +65,7 @@ class EventKind(StrEnum):
     """Another transcript version has become current."""
     COMPLETED = "completed"
     FAILED = "failed"
+    """It ended in any other way; the payload's `status` says how."""
 
 
 class Outcome(StrEnum):
@@ -124,6 +139,8 @@ class MediaFile(Base):
         # next_requests and count_queued look at the few rows that are not finished, whatever the table's size.
         Index("ix_media_file_status_owner", "status", "owner"),
         Index("ix_media_file_registered_at", "registered_at"),
+        # Recovery, reports and the breaker ask for what ended lately.
+        Index("ix_media_file_finished_at", "finished_at"),
     )
 
     id: Mapped[str] = mapped_column(_Id, primary_key=True)
@@ -154,7 +171,18 @@ class MediaFile(Base):
     """What `transcribe reprocess` asked for this and later generations, over all defaults."""
 
     # the work on this generation
+    base_generation: Mapped[int] = mapped_column(server_default="1")
+    """Where the present work began: recovery raises the generation, and goes on with what was made since this one."""
+    resume_from: Mapped[str | None] = mapped_column(Text)
+    """The stage that this generation begins with; None for the first."""
+    tries: Mapped[int] = mapped_column(server_default="0")
+    """Runs that the pipeline itself started since `base_generation`, over all of its ways to try again."""
+    legal_hold: Mapped[str | None] = mapped_column(Text)
+    """Why nothing of this file may be deleted by itself."""
     status: Mapped[Status]
+    status_since: Mapped[datetime] = mapped_column(server_default="1970-01-01 00:00:00")
+    ended_as: Mapped[Status | None]
+    """How this generation ended before a person had some stage of it run again."""
     stage: Mapped[str | None] = mapped_column(Text)
     progress: Mapped[float]
     """0..1, never falls within a generation."""
@@ -287,7 +315,7 @@ class StageTiming(Base):
     stage: Mapped[str] = mapped_column(Text, primary_key=True)
     generation: Mapped[int]
     started_at: Mapped[datetime]
-    finished_at: Mapped[datetime]
+    finished_at: Mapped[datetime] = mapped_column(index=True)
     seconds: Mapped[float]
     cpu_seconds: Mapped[float | None]
     """Of all threads and child processes; more than `seconds` where several cores worked."""
@@ -321,6 +349,48 @@ class LanguageModelCall(Base):
     tokens_out: Mapped[int | None]
     cost_usd: Mapped[float | None]
     detail: Mapped[str] = mapped_column(Text)
+
+
+class OperationEntry(Base):
+    """One thing that the pipeline's own care, or an admin, did to a file or to the whole: the audit log."""
+
+    __tablename__ = "operation"
+    __table_args__ = (Index("ix_operation_operation_at", "operation", "at"),)
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    at: Mapped[datetime]
+    operation: Mapped[str] = mapped_column(String(32))
+    """'recovery', 'cancel', 'redrive', ...: `operations.Operation`."""
+    cause: Mapped[str] = mapped_column(Text)
+    """What was found."""
+    action: Mapped[str] = mapped_column(Text)
+    """What was done about it."""
+    actor: Mapped[str] = mapped_column(Text)
+    """Who or what did it: 'stuck_files', 'cli:ann', ..."""
+    media_file_id: Mapped[str | None] = mapped_column(ForeignKey("media_file.id"), index=True)
+    generation: Mapped[int | None]
+    run_id: Mapped[str | None] = mapped_column(Text)
+    """The run it was about."""
+    detail: Mapped[dict[str, Any]]
+    """Evidence. No names of files or people, no speech."""
+
+
+class IntakePause(Base):
+    """A time in which no runs are requested for waiting files. The one without an end is in force."""
+
+    __tablename__ = "intake_pause"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    paused_at: Mapped[datetime]
+    paused_by: Mapped[str] = mapped_column(Text)
+    """'breaker', or whoever asked for it."""
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    """The failure that so many files had in common."""
+    reason: Mapped[str] = mapped_column(Text)
+    probed_at: Mapped[datetime | None]
+    """When a single file was last let through to see whether the cause is gone."""
+    resumed_at: Mapped[datetime | None] = mapped_column(index=True)
+    resumed_by: Mapped[str | None] = mapped_column(Text)
 
 
 class OutboxEvent(Base):
