@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 
 from transcribe_pipeline import checks, jobs, schedules, sensors
-from transcribe_pipeline.assets import delivery, ingest, insight, operations, speech
+from transcribe_pipeline.assets import delivery, ingest, insight, speech
+from transcribe_pipeline.assets.operations import evaluation, search
 from transcribe_pipeline.resources.language_models import LanguageModelsResource
 from transcribe_pipeline.resources.ledger import LedgerResource
 from transcribe_pipeline.resources.object_store import ObjectStoreResource
@@ -33,7 +34,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         "artifacts": artifact_io_manager,
     }
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, speech, delivery, insight, operations]),
+        assets=dg.load_assets_from_modules([ingest, speech, delivery, insight, evaluation, search]),
         asset_checks=checks.all_checks,
         jobs=[jobs.process_media],
         sensors=sensors.all_sensors,

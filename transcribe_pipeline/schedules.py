@@ -3,7 +3,7 @@
 import dagster as dg
 from sqlalchemy import Engine
 
-from transcribe_pipeline.assets.operations import search_reconciliation
+from transcribe_pipeline.assets.operations.search import search_reconciliation
 from transcribe_pipeline.errors import PipelineError
 from transcribe_pipeline.resources.search_index import Search
 

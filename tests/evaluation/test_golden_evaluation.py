@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.world import embedded_world
-from transcribe_pipeline.assets.operations import golden_evaluation
+from transcribe_pipeline.assets.operations.evaluation import golden_evaluation
 from transcribe_pipeline.cli import app
 
 

@@ -1,4 +1,4 @@
-"""What admins look at: assets about the installation, not about one recording."""
+"""Measuring setups of the pipeline on recordings whose truth is known."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,15 +6,12 @@ from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
-from sqlalchemy import Engine
 
 from transcribe_pipeline.assets.common import OWNERS, code_version
 from transcribe_pipeline.assets.speech import SPEECH_POOL
 from transcribe_pipeline.errors import PipelineError
 from transcribe_pipeline.resources.object_store import ObjectStore
-from transcribe_pipeline.resources.search_index import Search
 from transcribe_pipeline.scratch import open_scratch
-from transcribe_pipeline.search.reconcile import Gap
 from transcribe_pipeline.settings import settings
 from transcribe_pipeline.stage import raise_failure
 
@@ -96,30 +93,3 @@ def _folder(recordings: str, store: ObjectStore) -> Iterator[Path]:
             destination.parent.mkdir(parents=True, exist_ok=True)
             store.get_file(key, destination)
         yield folder
-
-
-@dg.asset(group_name="operations", kinds={"sqlalchemy"}, owners=OWNERS, code_version=code_version(1))
-def search_reconciliation(
-    context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Engine], search: dg.ResourceParam[Search]
-) -> dg.MaterializeResult[None]:
-    """The search index made equal to the ledger: only what is missing, differs or should not be there is touched.
-
-    Gives files back their place in the index that could not be reached when they were transcribed, and adds what search
-    by meaning needs.
-    """
-    try:
-        gaps = search.reconcile(ledger)
-        status = search.index.status()
-    except PipelineError as error:
-        raise_failure(error, context)
-    return dg.MaterializeResult(
-        metadata={
-            **{gap.value: gaps[gap] for gap in Gap},
-            "files": status.media,
-            "passages": status.passages,
-            "vectors": status.vectors,
-            "bytes": status.size_bytes,
-            "index": f"{status.backend}: {status.location}",
-            **({"search_by_meaning": status.semantic} if status.semantic else {}),
-        }
-    )
