@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "transcribe_pipeline"
 LEVELS = {
     "artifacts": 0,
     "insights": 0,
+    "crontab": 0,
     "errors": 0,
     "settings": 0,
     "partitions": 0,
@@ -55,6 +56,7 @@ FORBIDDEN = {
     "options": {"dagster", "sqlalchemy"},
     "artifacts": {"dagster", "sqlalchemy"},
     "insights": {"dagster", "sqlalchemy"},
+    "crontab": {"dagster", "sqlalchemy"},
     "errors": {"dagster", "sqlalchemy"},
     "settings": {"dagster", "sqlalchemy"},
 }

@@ -96,7 +96,7 @@ def test_jobs_and_sensors():
     assert process_media.partitions_def == media_files
     sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
     running = dg.DefaultSensorStatus.RUNNING
-    assert sensors == {"new_uploads": running, "failed_runs": running, "cancelled_runs": running}
+    assert sensors == dict.fromkeys(("new_uploads", "failed_runs", "cancelled_runs", "lost_runs"), running)
 
 
 def _instance_files() -> list[Path]:

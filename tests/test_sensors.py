@@ -16,8 +16,8 @@ from sqlalchemy import text
 from tests.world import World, embedded_world
 from transcribe_pipeline import sensors
 from transcribe_pipeline.definitions import defs
-from transcribe_pipeline.errors import ErrorCode
-from transcribe_pipeline.ledger import files, leases
+from transcribe_pipeline.errors import ErrorCode, PipelineError
+from transcribe_pipeline.ledger import leases, requests
 from transcribe_pipeline.ledger.models import Status
 from transcribe_pipeline.partitions import partition_key
 from transcribe_pipeline.resources import object_store
@@ -159,13 +159,15 @@ def test_owners_take_turns_and_the_queue_is_bounded(tmp_path: Path, monkeypatch:
         assert f"{single}:1" in first
         assert run_keys(tick(world)) == []  # the queue is full
         complete(world, single)
+        assert run_keys(tick(world)) == [], "three of four places are as many as one owner gets"
+        claim(world, str(first[0]).removesuffix(":1"), "run")
         assert len(run_keys(tick(world))) == 1
 
 
 def test_a_request_lost_with_the_daemon_is_repeated_under_its_key(world: World, monkeypatch: pytest.MonkeyPatch):
     key = world.put("ann/a.wav")
     tick(world)
-    monkeypatch.setattr(sensors, "_UNANSWERED_SECONDS", -1.0)
+    monkeypatch.setattr(sensors, "UNANSWERED_SECONDS", -1.0)
     assert run_keys(tick(world)) == [f"{key}:1"]
 
 
@@ -293,7 +295,7 @@ def test_processing_again_is_requested_as_such(world: World):
     key = world.put("ann/a.wav")
     tick(world)
     complete(world, key)
-    files.request_again(world.ledger, [key], {})
+    requests.request_again(world.ledger, [key], {}, actor="test")
     result = tick(world)
     assert run_keys(result) == [f"{key}:2"]
     assert isinstance(result, dg.SensorResult)
@@ -320,6 +322,35 @@ def _complete_all(world: World) -> None:
     with world.ledger.begin() as connection:
         connection.execute(text("UPDATE media_file SET status = 'processing'"))
         connection.execute(text("UPDATE media_file SET status = 'completed'"))
+
+
+# --- intake ---------------------------------------------------------------------------------------------------------
+
+
+def test_when_everything_fails_alike_no_more_is_begun_until_one_file_goes_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with embedded_world(tmp_path, monkeypatch, breaker_failures="3", max_tries="1") as world:
+        keys = [world.put(f"ann/{number}.wav") for number in range(3)]
+        tick(world)
+        for number, key in enumerate(keys):
+            held = leases.claim(
+                world.ledger, key, None, f"run-{number}", lease_seconds=90, holder_finished=lambda _: False, max_tries=1
+            )
+            leases.fail(world.ledger, held, PipelineError(ErrorCode.STORE_UNAVAILABLE), final=True, max_tries=1)
+        later = world.put("ann/later.wav")
+        said = message(tick(world))
+        assert "Intake is paused since" in said
+        assert "3 of the last 3 files failed with STORE_UNAVAILABLE. The object store does not answer." in said
+        assert world.file(later).status is Status.PENDING
+        with world.ledger.begin() as connection:
+            connection.execute(text("UPDATE intake_pause SET paused_at = '2026-01-01'"))
+        assert run_keys(tick(world)) == [f"{later}:1"], "one is let through"
+        more = world.put("ann/more.wav")
+        assert run_keys(tick(world)) == []
+        complete(world, later)
+        assert run_keys(tick(world)) == [f"{more}:1"]
+        assert [world.scalar("SELECT sum(tries) FROM media_file")] == [0]
 
 
 # --- runs that end --------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from transcribe_pipeline.artifacts import Subtitles
 from transcribe_pipeline.assets.common import media_asset
 from transcribe_pipeline.definitions import build_defs
 from transcribe_pipeline.errors import CATALOGUE, ErrorCode, PipelineError
-from transcribe_pipeline.ledger import leases, timings, transcripts
+from transcribe_pipeline.ledger import leases, requests, timings, transcripts
 from transcribe_pipeline.ledger.models import Outcome, Status
 from transcribe_pipeline.stage import (
     GENERATION_TAG,
@@ -275,6 +275,65 @@ def test_a_cancel_is_noted_and_goes_on_as_a_cancel(world: World):
     assert run
     assert run.status is dg.DagsterRunStatus.CANCELED
     assert (world.file(key).status, world.file(key).error_code) == (Status.CANCELLED, "CANCELLED")
+
+
+def test_a_cancel_reaches_a_run_that_dagster_cannot_terminate(world: World):
+    """Its launcher is gone, or its process belongs to a UI elsewhere: the heartbeat tells it."""
+    key = world.add()
+
+    def work(stage: Stage) -> None:
+        requests.cancel(world.ledger, key, actor="test")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            stage.progress(0.5)
+            time.sleep(0.02)
+
+    result = materialise(world, key, work)
+    run = world.instance.get_run_by_id(result.run_id)
+    assert run
+    assert run.status is dg.DagsterRunStatus.CANCELED
+    file = world.file(key)
+    assert (file.status, file.error_code, file.finished_at is not None) == (Status.CANCELLED, "CANCELLED", True)
+    assert world.scalar("SELECT count(*) FROM media_file WHERE lease_owner IS NOT NULL") == 0
+
+
+@pytest.mark.parametrize("moment", ["before it begins", "before its value is stored"])
+def test_a_cancel_between_two_stages_stops_all_that_follow(world: World, moment: str):
+    """Also those that Dagster would go on with, since they do not need the one that was refused."""
+    key = world.add()
+    began: list[str] = []
+
+    def stage_asset(name: str) -> dg.AssetsDefinition:
+        @dg.asset(**media_asset(name, "ingest"))
+        def made(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Engine]) -> Subtitles:
+            if name == "options" and moment == "before it begins":
+                requests.cancel(world.ledger, key, actor="test")
+            with Stage(context, ledger) as stage:
+                began.append(name)
+                leases.record_sha256(ledger, stage.claim, SHA256)
+            if name == "options":
+                requests.cancel(world.ledger, key, actor="test")
+            return VALUE
+
+        return made
+
+    resources = {"store": world.store, "ledger": world.ledger, "artifacts": artifact_io_manager}
+    assets = [stage_asset(name) for name in ("upload", "options", "audio")]
+    job = dg.Definitions(assets=assets, resources=resources, executor=dg.in_process_executor)
+    result = job.resolve_implicit_global_asset_job_def().execute_in_process(
+        partition_key=key, instance=world.instance, tags={GENERATION_TAG: "1"}, raise_on_error=False
+    )
+    run = world.instance.get_run_by_id(result.run_id)
+    assert run
+    assert run.status is dg.DagsterRunStatus.CANCELED
+    assert "audio" not in began
+    if moment == "before it begins":
+        assert began == ["upload"]
+        assert world.file(key).status is Status.CANCELLED
+    else:
+        assert world.file(key).status is Status.CANCELLING, "until the sensor hears of the run's end"
+        noted = leases.fail_abandoned(world.ledger, key, 1, result.run_id, PipelineError(ErrorCode.CANCELLED))
+        assert noted
 
 
 def test_a_shutdown_that_nobody_asked_this_run_for_is_left_to_a_retry(world: World):

@@ -10,7 +10,16 @@ import dagster as dg
 
 from transcribe_pipeline import checks, jobs, schedules, sensors
 from transcribe_pipeline.assets import delivery, ingest, insight, speech
-from transcribe_pipeline.assets.operations import evaluation, search
+from transcribe_pipeline.assets.operations import (
+    cleanup,
+    daily_report,
+    evaluation,
+    health,
+    maintenance,
+    recovery,
+    search,
+)
+from transcribe_pipeline.operations import freshness
 from transcribe_pipeline.resources.language_models import LanguageModelsResource
 from transcribe_pipeline.resources.ledger import LedgerResource
 from transcribe_pipeline.resources.object_store import ObjectStoreResource
@@ -19,6 +28,8 @@ from transcribe_pipeline.resources.search_index import SearchResource
 from transcribe_pipeline.resources.speech_models import SpeechModelsResource
 from transcribe_pipeline.settings import settings
 from transcribe_pipeline.stage import artifact_io_manager
+
+_OPERATIONS = (recovery, health, daily_report, cleanup, maintenance, search, evaluation)
 
 
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -34,9 +45,12 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         "artifacts": artifact_io_manager,
     }
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, speech, delivery, insight, evaluation, search]),
+        assets=freshness.with_policies(
+            dg.load_assets_from_modules([ingest, speech, delivery, insight, *_OPERATIONS]),
+            freshness.policies(settings()),
+        ),
         asset_checks=checks.all_checks,
-        jobs=[jobs.process_media],
+        jobs=[*jobs.all_jobs, cleanup.deep_cleanup_apply],
         sensors=sensors.all_sensors,
         schedules=schedules.all_schedules,
         resources=resources | dict(resource_overrides or {}),

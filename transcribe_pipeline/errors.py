@@ -1,6 +1,7 @@
 """The closed list of failures: every error a person can meet has a code, a class, a sentence and a remedy.
 
-What belongs here: the catalogue, and the exception that carries one of its entries. What does not: handling.
+What belongs here: the catalogue, what is tried again after which failure, and the exception that carries an entry. What
+does not: handling.
 Code that knows what went wrong raises `PipelineError(ErrorCode.X, "detail")`; `stage.py` translates everything
 else by exception type (never by matching words in a message) and decides on retries from the class alone.
 
@@ -294,6 +295,74 @@ CATALOGUE: dict[ErrorCode, ErrorEntry] = {
         _T, "Something unexpected went wrong in the pipeline.", "See the run's log; if it stays, report it."
     ),
 }
+
+
+# --- trying again ---------------------------------------------------------------------------------------------------
+
+AREAS: dict[ErrorCode, str] = {
+    ErrorCode.EMPTY_FILE: "The upload",
+    ErrorCode.MEDIA_TOOL_TIMEOUT: "The tools",
+    ErrorCode.STORE_UNAVAILABLE: "The world",
+    ErrorCode.BAD_QUERY: "What people ask for",
+    ErrorCode.LANGUAGE_MODEL_UNAVAILABLE: "Language models",
+    ErrorCode.VOICE_UNKNOWN: "Decisions about voices",
+    ErrorCode.FILE_UNKNOWN: "The run",
+    ErrorCode.BAD_REQUEST: "What admins ask for",
+}
+"""First code of each area, in the order of `ErrorCode` -> what its codes have in common."""
+
+RETRIED_AT_ONCE: dict[ErrorCode, str] = {
+    ErrorCode.SERVICE_UNAVAILABLE: "5 times, after 0.5 s doubling to 8 s, or when the service says (`Retry-After`).",
+    ErrorCode.STORE_UNAVAILABLE: "6 times, after 0.2 s doubling to 5 s.",
+    ErrorCode.SEARCH_UNAVAILABLE: "For 5 s while the server says that it is busy.",
+    ErrorCode.DATABASE_UNAVAILABLE: "The whole transaction, for 60 s, after 0.1 s growing to 5 s.",
+    ErrorCode.OUT_OF_MEMORY: "With smaller batches, and from the GPU on the CPU, as far down as the engine goes.",
+    ErrorCode.LANGUAGE_MODEL_UNAVAILABLE: "4 times, after 0.5 s doubling to 20 s, or when the provider says, if that is"
+    " within 60 s; then the next model. After 5 failures in a row a provider is left alone for 60 s.",
+    ErrorCode.LANGUAGE_MODEL_REFUSED: "The next model is asked.",
+    ErrorCode.LANGUAGE_MODEL_BAD_ANSWER: "The model is shown what is wrong, twice; then the next model is asked.",
+}
+"""Within the call that failed, before anything counts as a failure."""
+
+_RUNS_AGAIN = (
+    "Another run from the failed stage: twice at once, then by recovery after 5, 20, 80 ... minutes, until"
+    " TRIES_EXHAUSTED."
+)
+_GOES_WITHOUT = "The insight is made without a model; `transcribe reprocess` makes it again."
+_RUNS_LATER: dict[ErrorCode, str] = {
+    ErrorCode.SOURCE_GONE: "None. The file is ORPHANED; uploaded again, it is processed by itself.",
+    ErrorCode.SOURCE_CHANGED: "The new content has a run of its own.",
+    ErrorCode.BAD_OPTIONS: "Corrected options are noticed by themselves.",
+    ErrorCode.BAD_GIVEN_TRANSCRIPT: "A corrected subtitle file is noticed by itself.",
+    ErrorCode.GIVEN_TRANSCRIPT_MISMATCH: "Another subtitle file is noticed by itself.",
+    ErrorCode.SEARCH_UNAVAILABLE: "The file is completed; the index is compared with the ledger and repaired.",
+    ErrorCode.LANGUAGE_MODEL_UNAVAILABLE: _GOES_WITHOUT,
+    ErrorCode.LANGUAGE_MODEL_REFUSED: _GOES_WITHOUT,
+    ErrorCode.LANGUAGE_MODEL_BAD_ANSWER: _GOES_WITHOUT,
+    ErrorCode.LEASE_LOST: "None: the run that took over finishes the work.",
+    ErrorCode.LEASE_HELD: "None: the run that holds the file finishes the work.",
+    ErrorCode.INTERRUPTED: "Another run from the stage where this one ended; the run does not count as a try.",
+    ErrorCode.TRIES_EXHAUSTED: "None. The file is QUARANTINED until `transcribe redrive`.",
+    ErrorCode.CANCELLED: "None until `transcribe redrive`.",
+}
+_ANSWERS = frozenset(
+    {
+        *(ErrorCode.BAD_QUERY, ErrorCode.BAD_EXPORT, ErrorCode.VOICE_UNKNOWN, ErrorCode.VOICE_REFUSED),
+        *(ErrorCode.PROMOTION_REFUSED, ErrorCode.REINDEX_REFUSED, ErrorCode.BAD_GOLDEN_SET, ErrorCode.FILE_UNKNOWN),
+        *(ErrorCode.BAD_REQUEST, ErrorCode.PLAN_UNKNOWN, ErrorCode.PLAN_REFUSED),
+    }
+)
+"""Told to whoever asked, who can ask for something else; no file fails with them."""
+
+
+def retried_later(code: ErrorCode) -> str:
+    """Which runs follow by themselves when a file has failed with this."""
+    if code in _ANSWERS:
+        return "None: it is the answer to a request."
+    if code in _RUNS_LATER:
+        return _RUNS_LATER[code]
+    is_permanent = CATALOGUE[code].error_class is ErrorClass.PERMANENT
+    return "None until `transcribe redrive` or another upload." if is_permanent else _RUNS_AGAIN
 
 
 class PipelineError(Exception):

@@ -5,6 +5,7 @@ the whole object key. The real name is data in the ledger and is never used as a
 """
 
 import hashlib
+import re
 
 import dagster as dg
 from slugify import slugify
@@ -13,6 +14,9 @@ media_files = dg.DynamicPartitionsDefinition(name="media_files")
 
 _SLUG_CHARACTERS = 48
 _HASH_CHARACTERS = 12
+
+PARTITION_KEY = re.compile(r"[a-z0-9-]+-[0-9a-f]{12}")
+"""What every partition key looks like, and little else does."""
 
 
 def partition_key(object_key: str) -> str:

@@ -1,7 +1,9 @@
-"""What watches the world: new uploads become runs, and runs that died without a word are noted in the ledger.
+"""What watches the world: new uploads become runs, runs that died without a word are noted in the ledger, and runs
+that nobody works on any more are ended.
 
 The ledger holds the backlog. A tick of `new_uploads` registers what the store lists, as far as its time allows, and
-requests as many runs as Dagster's queue may hold; the cursor is the key at which the next tick's listing goes on.
+requests as many runs as Dagster's queue may hold, unless intake is paused; the cursor is the key at which the next
+tick's listing goes on.
 """
 
 import time
@@ -12,7 +14,9 @@ from sqlalchemy import Engine
 
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.jobs import process_media
-from transcribe_pipeline.ledger import backlog, files, leases
+from transcribe_pipeline.ledger import backlog, files, intake, leases
+from transcribe_pipeline.operations import runs
+from transcribe_pipeline.operations.recovery import UNANSWERED_SECONDS
 from transcribe_pipeline.partitions import media_files
 from transcribe_pipeline.resources.object_store import ObjectStore
 from transcribe_pipeline.settings import Settings, settings
@@ -21,8 +25,8 @@ from transcribe_pipeline.stage import GENERATION_TAG, OWNER_TAG, TRIGGER_TAG, ge
 _LISTING_SECONDS = 20.0
 """Dagster ends a tick after 60 s and forgets what it did; this leaves room for a slow store and database."""
 _REQUESTS_PER_TICK = 50
-_UNANSWERED_SECONDS = 120.0
-"""A request that no run has answered by then may have died with the daemon; its run key makes asking again harmless."""
+_SHARE_OF_QUEUE = 3 / 4
+"""As much of Dagster's queue an owner may fill alone: whoever comes next finds room at once, however long it takes."""
 
 
 @dataclass
@@ -73,11 +77,26 @@ def register_uploads(store: ObjectStore, ledger: Engine, configured: Settings, c
     return listing
 
 
-def runs_to_request(ledger: Engine, configured: Settings) -> list[backlog.RunNeeded]:
-    """Files whose run should be requested now: those never answered first, then the fairest of the waiting."""
-    again = backlog.unanswered_requests(ledger, _REQUESTS_PER_TICK, older_than_seconds=_UNANSWERED_SECONDS)
+def runs_to_request(ledger: Engine, configured: Settings, pause: intake.Pause | None = None) -> list[backlog.RunNeeded]:
+    """Files whose run should be requested now: those never answered first, then the fairest of the waiting.
+
+    While intake is paused, a single one now and then, and none at most times.
+    """
+    if pause:
+        return _probe(ledger, configured, pause)
+    again = backlog.unanswered_requests(ledger, _REQUESTS_PER_TICK, older_than_seconds=UNANSWERED_SECONDS)
     room = min(configured.max_runs_queued - backlog.count_queued(ledger), _REQUESTS_PER_TICK - len(again))
-    return again + (backlog.next_requests(ledger, room) if room > 0 else [])
+    per_owner = max(1, round(configured.max_runs_queued * _SHARE_OF_QUEUE))
+    return again + (backlog.next_requests(ledger, room, per_owner=per_owner) if room > 0 else [])
+
+
+def _probe(ledger: Engine, configured: Settings, pause: intake.Pause) -> list[backlog.RunNeeded]:
+    if not intake.may_probe(pause, configured.breaker_seconds):
+        return []
+    needed = backlog.next_requests(ledger, 1)
+    if not needed:
+        intake.offer_probe(ledger, pause)
+    return needed if needed and intake.note_probe(ledger, pause) else []
 
 
 def run_request(needed: backlog.RunNeeded) -> dg.RunRequest:
@@ -113,7 +132,8 @@ def new_uploads(
 ) -> dg.SensorResult | dg.SkipReason:
     configured = settings()
     listing = register_uploads(store, ledger, configured, context.cursor or None)
-    needed = runs_to_request(ledger, configured)
+    pause = intake.watch(ledger, configured.breaker_failures)
+    needed = runs_to_request(ledger, configured, pause)
     # Directly, not as a request of the tick: 0.06 s per 1,000 keys instead of 5 s.
     context.instance.add_dynamic_partitions(str(media_files.name), [run.partition_key for run in needed])
     backlog.mark_queued(ledger, needed)
@@ -122,7 +142,8 @@ def new_uploads(
     cursor = listing.cursor or f"{configured.uploads_prefix}/"
     if not needed:
         context.update_cursor(cursor)
-        return dg.SkipReason(f"{listing}; {backlog.count_queued(ledger)} queued.")
+        paused = f" {pause}" if pause else ""
+        return dg.SkipReason(f"{listing}; {backlog.count_queued(ledger)} queued.{paused}")
     context.log.info("%s; %d runs requested.", listing, len(needed))
     return dg.SensorResult(run_requests=[run_request(run) for run in needed], cursor=cursor)
 
@@ -174,4 +195,16 @@ def _error_of(context: dg.RunStatusSensorContext) -> PipelineError:
     return PipelineError(ErrorCode.INTERNAL if failures else ErrorCode.WORKER_LOST)
 
 
-all_sensors = [new_uploads, failed_runs, cancelled_runs]
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process is gone or frozen, so that others can have their places.",
+)
+def lost_runs(context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Engine]) -> dg.SkipReason:
+    lost = runs.end_lost(ledger, context.instance, lease_seconds=settings().lease_seconds)
+    if lost:
+        context.log.warning("Nobody worked on these runs any more: %s.", ", ".join(lost))
+    return dg.SkipReason(f"{len(lost)} runs ended that nobody worked on." if lost else "Every run is worked on.")
+
+
+all_sensors = [new_uploads, failed_runs, cancelled_runs, lost_runs]

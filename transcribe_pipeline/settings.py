@@ -5,14 +5,68 @@ embedded set-up: everything under one folder, no account, no GPU, no network. Cr
 settings of ours: obstore reads each cloud's own variables and roles (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...).
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from transcribe_pipeline import crontab
 from transcribe_pipeline.errors import ErrorCode, PipelineError
+
+# --- values ---------------------------------------------------------------------------------------------------------
+# Messages never repeat a value: it may be a secret in the wrong place.
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("setting", "{message}", {"message": message})
+
+
+def _cron(text: str) -> str:
+    if problem := crontab.problem(text):
+        raise _wrong(problem)
+    return text
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:  # no such name, no name at all, a folder of names
+        raise _wrong("no such time zone; they are called like 'Europe/Vienna'") from error
+    return name
+
+
+def _store_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("s3", "gs", "az", "file", ""):
+        raise _wrong("must be s3://, gs://, az://, file:// or a folder")
+    if parts.scheme in ("s3", "gs", "az") and not parts.netloc:
+        raise _wrong("names no bucket")
+    return url
+
+
+def _database_url(url: SecretStr) -> SecretStr:
+    if not re.match(r"(sqlite|postgres(ql)?)(\+\w+)?://|$", url.get_secret_value()):
+        raise _wrong("must begin with sqlite:/// or postgresql+psycopg2://")
+    return url
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", text):
+        raise _wrong("must be a folder of the store, such as 'uploads', of letters, digits, '.', '-' and '_'")
+    return text
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+StoreUrl = Annotated[str, AfterValidator(_store_url)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
 
 
 class Settings(BaseSettings):
@@ -21,16 +75,18 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".data"), description="Folder for everything the embedded set-up stores, and for scratch.")
 
     # storage
-    store_url: str = Field(
+    store_url: StoreUrl = Field(
         "", description="Object store: `s3://bucket/path`, `gs://`, `az://` or a folder. Empty: `<home>/store`."
     )
-    database_url: SecretStr = Field(
+    database_url: DatabaseUrl = Field(
         SecretStr(""),
         description="Ledger: `postgresql+psycopg2://user:password@host/db`. Empty: SQLite in `<home>`.",
     )
-    uploads_prefix: str = Field("uploads", description="Where people put recordings: `uploads/<owner>/...`.")
-    results_prefix: str = Field("results", description="Where finished files appear: `results/<owner>/<file>/...`.")
-    artifacts_prefix: str = Field("artifacts", description="The pipeline's own values; uploaders need no access to it.")
+    uploads_prefix: Prefix = Field("uploads", description="Where people put recordings: `uploads/<owner>/...`.")
+    results_prefix: Prefix = Field("results", description="Where finished files appear: `results/<owner>/<file>/...`.")
+    artifacts_prefix: Prefix = Field(
+        "artifacts", description="The pipeline's own values; uploaders need no access to it."
+    )
 
     # limits
     max_file_bytes: int = Field(20 * 1024**3, gt=0, description="Larger uploads are refused.")
@@ -177,15 +233,17 @@ class Settings(BaseSettings):
     )
 
     # operations
-    time_zone: str = Field("UTC", description="Of the schedules below, such as `Europe/Vienna`.")
-    recovery_cron: str = Field("*/10 * * * *", description="When stuck files are looked for and recovered.")
-    health_cron: str = Field("0 * * * *", description="When `health_report` is made.")
-    health_summary_cron: str = Field("30 */6 * * *", description="When the health of the last days is summed up.")
-    daily_report_cron: str = Field("0 1 * * *", description="When `daily_report` of the day before is made.")
-    failed_files_cron: str = Field("0 3 * * *", description="When leftovers of files that failed are cleared away.")
-    retention_cron: str = Field("0 2 * * 0", description="When files past their retention are cleared away.")
-    maintenance_cron: str = Field("0 4 * * 6", description="When databases are vacuumed, and Dagster's history pruned.")
-    search_cron: str = Field("0 */6 * * *", description="When the whole search index is compared, text and all.")
+    time_zone: TimeZone = Field("UTC", description="Of the schedules below, such as `Europe/Vienna`.")
+    recovery_cron: Cron = Field("*/10 * * * *", description="When stuck files are looked for and recovered.")
+    health_cron: Cron = Field("0 * * * *", description="When `health_report` is made.")
+    health_summary_cron: Cron = Field("30 */6 * * *", description="When the health of the last days is summed up.")
+    daily_report_cron: Cron = Field("0 1 * * *", description="When `daily_report` of the day before is made.")
+    failed_files_cron: Cron = Field("0 3 * * *", description="When leftovers of files that failed are cleared away.")
+    retention_cron: Cron = Field("0 2 * * 0", description="When files past their retention are cleared away.")
+    maintenance_cron: Cron = Field(
+        "0 4 * * 6", description="When databases are vacuumed, and Dagster's history pruned."
+    )
+    search_cron: Cron = Field("0 */6 * * *", description="When the whole search index is compared, text and all.")
     failed_files_hours: float = Field(
         24, gt=0, description="What failed files leave behind (partial results) is cleared away after this time."
     )
@@ -201,6 +259,17 @@ class Settings(BaseSettings):
     history_days: float = Field(
         30, gt=0, description="Dagster's runs and events older than this go, but for each asset's and file's latest."
     )
+
+    @model_validator(mode="after")
+    def _places_are_apart(self) -> Self:
+        """Results among the uploads would be taken for recordings, and cleaning one place would empty another."""
+        places = [f"{prefix}/" for prefix in (self.uploads_prefix, self.results_prefix, self.artifacts_prefix)]
+        if any(a is not b and a.startswith(b) for a in places for b in places):
+            raise _wrong(
+                "TRANSCRIBE_UPLOADS_PREFIX, TRANSCRIBE_RESULTS_PREFIX and TRANSCRIBE_ARTIFACTS_PREFIX must be three"
+                " places, none within another"
+            )
+        return self
 
     @property
     def resolved_store_url(self) -> str:
@@ -218,7 +287,8 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = (f"TRANSCRIBE_{str(p['loc'][0]).upper()}: {p['msg']}" for p in error.errors(include_input=False))
+        found = error.errors(include_input=False)
+        problems = (f"TRANSCRIBE_{str(p['loc'][0]).upper()}: {p['msg']}" if p["loc"] else p["msg"] for p in found)
         raise PipelineError(ErrorCode.CONFIGURATION, "; ".join(problems)) from None
 
 

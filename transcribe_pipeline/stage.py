@@ -109,10 +109,20 @@ class Stage:
             )
             self._beat()
         except PipelineError as error:
+            if error.code is ErrorCode.CANCELLED:
+                self._end_as_cancelled(error)
             raise_failure(error, self._context)
         self._heart = threading.Thread(target=self._keep_beating, name=f"heartbeat-{self.name}", daemon=True)
         self._heart.start()
         return self
+
+    def _end_as_cancelled(self, error: PipelineError) -> None:
+        """What this run held between two stages must not stay CANCELLING until somebody misses it."""
+        run = self._context.run
+        try:
+            leases.fail_abandoned(self._ledger, self._context.partition_key, generation_of(run), run.run_id, error)
+        except PipelineError as unknown:  # the sensor that follows failed runs will tell it once more
+            self._context.log.warning("The ledger could not note the cancel: %s", unknown)
 
     def progress(self, fraction: float) -> None:
         """How much of this stage is done, 0..1. Cheap: the heartbeat writes it. Raises LEASE_LOST, CANCELLED."""
@@ -388,10 +398,16 @@ def raise_failure(
     """Raise `error` the way Dagster shows it best, and make sure that a permanent one is never retried.
 
     `Failure(allow_retries=False)` stops only retries of the step; run retries read the run's tags.
+
+    A cancel ends the run as if it had been terminated in the UI: after a failure Dagster would go on with the stages
+    that do not need this one.
     """
+    step = context if isinstance(context, dg.AssetExecutionContext) else context.step_context
+    run = step.run if isinstance(step, dg.AssetExecutionContext) else step.dagster_run
+    if error.code is ErrorCode.CANCELLED:
+        step.instance.report_run_canceling(run)
+        raise dg.DagsterExecutionInterruptedError from None
     if error.error_class is ErrorClass.PERMANENT:
-        step = context if isinstance(context, dg.AssetExecutionContext) else context.step_context
-        run = step.run if isinstance(step, dg.AssetExecutionContext) else step.dagster_run
         step.instance.add_run_tags(run.run_id, {NO_RETRY_TAG: "false"})
     raise dg.Failure(
         description=error.sentence,

@@ -13,7 +13,7 @@ from tests.world import World, embedded_world
 from transcribe_pipeline.artifacts import Audio, Options
 from transcribe_pipeline.definitions import build_defs
 from transcribe_pipeline.errors import ErrorCode
-from transcribe_pipeline.ledger import backlog, files, leases, transcripts
+from transcribe_pipeline.ledger import backlog, files, leases, requests, transcripts
 from transcribe_pipeline.ledger.files import fingerprint
 from transcribe_pipeline.ledger.models import Status
 from transcribe_pipeline.resources.artifact_store import ArtifactStore, FileVersion, content_id
@@ -90,7 +90,7 @@ def test_options_come_from_every_layer_and_name_the_given_transcript(
     world.put("ann/calls/jfk.flac.options.yaml", b"speakers: 1\nprompt: A speech.\nlanguage: fr\n")
     world.put("ann/calls/jfk.srt", SRT)
     register(world)
-    files.request_again(world.ledger, [key], {"language": "de"})
+    requests.request_again(world.ledger, [key], {"language": "de"}, actor="test")
     result = run(world, key, "upload", "options", config={"diarizer": "none"})
     assert result.success
     found: Options = artifact(world, key, "options", Options)
@@ -199,7 +199,7 @@ def test_a_new_sidecar_is_something_to_do(world: World, done: str, name: str):
 
 
 def test_a_request_to_process_again_is_something_to_do(world: World, done: str):
-    files.request_again(world.ledger, [done], {})
+    requests.request_again(world.ledger, [done], {}, actor="test")
     assert did(run(world, done, "upload", "options")) == ["upload", "options"]
 
 

@@ -12,11 +12,13 @@ from transcribe_pipeline import cli
 from transcribe_pipeline.errors import CATALOGUE, ErrorCode, PipelineError
 from transcribe_pipeline.ledger import leases, transcripts
 from transcribe_pipeline.ledger.files import register
-from transcribe_pipeline.ledger.models import Status
+from transcribe_pipeline.ledger.states import State
+from transcribe_pipeline.stage import STAGES
 
 
 def test_the_options_offer_what_there_is() -> None:
-    assert typing.get_args(cli.StatusName) == tuple(Status)
+    assert list(cli.StateName) == list(State)
+    assert typing.get_args(cli.AnyStageName) == tuple(STAGES)
 
 
 def test_looking_at_files_loads_no_dagster_and_help_no_database_driver() -> None:

@@ -18,11 +18,11 @@ from sqlalchemy import Engine
 from transcribe_pipeline.ledger import files
 from transcribe_pipeline.ledger.database import connect, migrate
 from transcribe_pipeline.ledger.files import FileView
-from transcribe_pipeline.ledger.models import Status
+from transcribe_pipeline.ledger.states import ENDED
 from transcribe_pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-TERMINAL = {Status.COMPLETED, Status.ERROR}
+TERMINAL = set(ENDED)
 
 T = TypeVar("T")
 
@@ -101,6 +101,13 @@ class Home:
             except psutil.Error:
                 continue
         raise AssertionError("no process holds scratch")
+
+    def process_of(self, file: FileView) -> psutil.Process:
+        """The process of the run that last claimed this file."""
+        for process in psutil.process_iter(["cmdline"]):
+            if file.run_id and any(file.run_id in word for word in process.info["cmdline"] or ()):
+                return process
+        raise AssertionError(f"no process runs {file.run_id}")
 
     def leftovers(self) -> list[str]:
         """Scratch folders of dead processes, and processes of this home that outlived their run (media tools)."""

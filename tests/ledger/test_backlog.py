@@ -41,6 +41,17 @@ def test_a_flood_does_not_hold_up_a_single_file(engine: Engine):
     assert "x" in _names(engine, limit=2)
 
 
+def test_no_owner_fills_the_queue(engine: Engine):
+    _register(engine, "abcdef", "ann")
+    _register(engine, "xy", "bob", at=100)
+    moment = NOON + seconds(1000)
+    mark_queued(engine, next_requests(engine, 2, now=moment))  # one of each
+    take(engine, key=upload("a").partition_key)
+    assert [needed.file_name for needed in next_requests(engine, 99, per_owner=2, now=moment)] == ["b", "y", "c"]
+    assert next_requests(engine, 99, per_owner=0, now=moment) == []
+    assert len(next_requests(engine, 99, now=moment)) == 6
+
+
 def test_a_request_is_not_returned_again(engine: Engine):
     _register(engine, "ab", "ann")
     mark_queued(engine, next_requests(engine, 1))

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from tests.ledger.conftest import empty
 from tests.ledger.samples import MEETING, NOON, claimed, seconds, take, upload
 from transcribe_pipeline.artifacts import Sidecar
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger.backlog import mark_queued, next_requests
-from transcribe_pipeline.ledger.files import Registered, find, fingerprint, list_files, register, request_again
+from transcribe_pipeline.ledger.files import Registered, find, fingerprint, list_files, register
 from transcribe_pipeline.ledger.leases import complete, fail, heartbeat, record_sha256, record_sidecars
-from transcribe_pipeline.ledger.models import Cause, Status
+from transcribe_pipeline.ledger.models import Status
 
 
 def test_a_new_object_becomes_a_pending_file(engine: Engine):
@@ -208,68 +208,6 @@ def test_a_fingerprint_knows_keys_and_contents_in_any_order():
     assert fingerprint([]) == ""
     assert fingerprint([SRT, YAML]) == fingerprint([YAML, SRT]) != fingerprint([SRT])
     assert len({fingerprint([each]) for each in (SRT, YAML, SRT.model_copy(update={"etag": "s2"}))}) == 3
-
-
-# --- once more ------------------------------------------------------------------------------------------------------
-
-
-def test_processing_again_is_a_new_generation_of_the_same_bytes(engine: Engine):
-    claim = claimed(engine)
-    record_sha256(engine, claim, "a" * 64)
-    fail(engine, claim, PipelineError(ErrorCode.NO_AUDIO), final=True)
-    assert request_again(engine, [MEETING, "unknown"], {"model": "small"}) == [MEETING]
-    (file,) = list_files(engine)
-    assert (file.generation, file.status, file.sha256, file.error_code) == (2, Status.PENDING, "a" * 64, None)
-    (needed,) = next_requests(engine, 9)
-    assert (needed.generation, needed.cause) == (2, Cause.REPROCESS)
-    assert take(engine).requested_options == {"model": "small"}
-
-
-def test_a_run_at_work_is_superseded_by_a_request(engine: Engine):
-    claim = claimed(engine)
-    request_again(engine, [MEETING], {})
-    with pytest.raises(PipelineError, match="LEASE_LOST"):
-        heartbeat(engine, claim)
-
-
-def test_requested_options_add_up_until_they_are_cleared(engine: Engine):
-    complete(engine, claimed(engine))
-    for options, clear, wanted in (
-        ({"model": "small", "speakers": 2}, False, {"model": "small", "speakers": 2}),
-        ({"speakers": None, "language": "de"}, False, {"model": "small", "language": "de"}),
-        ({"beam_size": 1}, True, {"beam_size": 1}),
-        ({}, True, {}),
-    ):
-        request_again(engine, [MEETING], options, clear=clear)
-        assert list_files(engine)[0].requested_options == wanted
-    assert generation(engine) == 2, "nobody had begun the second one"
-    register(engine, [upload(etag="e2")], settle_seconds=0)
-    (needed,) = next_requests(engine, 9)
-    assert (needed.generation, needed.cause) == (2, Cause.REPROCESS)
-
-
-def test_new_content_after_a_request_is_an_upload_again_and_keeps_the_options(engine: Engine):
-    complete(engine, claimed(engine))
-    request_again(engine, [MEETING], {"model": "small"})
-    mark_queued(engine, next_requests(engine, 9))
-    register(engine, [upload(etag="e2")], settle_seconds=0)
-    (needed,) = next_requests(engine, 9)
-    assert (needed.generation, needed.cause) == (3, Cause.UPLOAD)
-    assert list_files(engine)[0].requested_options == {"model": "small"}
-
-
-def test_many_may_be_asked_for_and_uploads_go_first(engine: Engine):
-    old = [upload(f"{number}.mp3") for number in range(1_500)]
-    register(engine, old, settle_seconds=0, now=NOON)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE media_file SET status = 'processing'"))
-        connection.execute(text("UPDATE media_file SET status = 'completed', requested_at = registered_at"))
-    keys = [each.partition_key for each in old]
-    assert set(request_again(engine, keys, {"model": "small"})) == set(keys)
-    register(engine, [upload("new.mp3")], settle_seconds=0)
-    first, *others = next_requests(engine, 50)
-    assert (first.file_name, first.cause) == ("new.mp3", Cause.UPLOAD)
-    assert {each.cause for each in others} == {Cause.REPROCESS}
 
 
 # --- finding --------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from tests.ledger.samples import NOON, claimed, seconds, take, upload
 from transcribe_pipeline.language_models.port import Call
 from transcribe_pipeline.ledger import language_model_calls, leases
+from transcribe_pipeline.ledger.database import read
 from transcribe_pipeline.ledger.files import register
 from transcribe_pipeline.ledger.language_model_calls import Total
 
@@ -85,3 +86,25 @@ def test_totals_are_of_each_model_owner_and_time(engine: Engine):
         Total("openrouter", "some/model", 1, 1, 0, 0, 1.5, None)
     ]
     assert language_model_calls.totals(engine, owner="nobody") == []
+
+
+def test_totals_of_a_time_by_owner(engine: Engine):
+    ann = claimed(engine)
+    register(engine, [upload(owner="bob")], settle_seconds=0)
+    bob = take(engine, "run-2", key=upload(owner="bob").partition_key)
+    for claim, begun in ((ann, 0), (ann, 10), (bob, 10), (bob, 20)):
+        language_model_calls.record(engine, claim, "summary", replace(CALL, started_at=NOON + seconds(begun)))
+    since, until = NOON + seconds(10), NOON + seconds(20)
+    one = Total("openrouter", "some/model", 1, 0, 1000, 200, 1.5, 0.25)
+
+    def by_owner(owner: str | None = None) -> list[tuple[str, Total]]:
+        return read(
+            engine,
+            lambda connection: language_model_calls.totals_by_owner(connection, since=since, until=until, owner=owner),
+        )
+
+    assert by_owner() == [("ann", one), ("bob", one)]
+    assert by_owner("bob") == [("bob", one)]
+    (both,) = language_model_calls.totals(engine, since=since, until=until)
+    assert (both.calls, both.cost_usd) == (2, 0.5)
+    assert language_model_calls.totals(engine, owner="ann", until=since)[0].calls == 1

@@ -66,6 +66,26 @@ def test_what_cannot_be_claimed(engine: Engine):
     assert take(engine, "run-2", generation=2).etag == "e2"
 
 
+def test_a_run_that_has_failed_a_file_does_not_begin_it_again(engine: Engine):
+    """Dagster goes on with the stages that need not the failed one; a person's next run is another run."""
+    fail(engine, claimed(engine), PipelineError(ErrorCode.BAD_OPTIONS, "langauge"), final=True)
+    _refused(ErrorCode.LEASE_LOST, take, engine)
+    (file,) = list_files(engine)
+    assert (file.status, file.error_code) == (Status.ERROR, "BAD_OPTIONS")
+    assert "langauge" in str(file.error_text)
+    assert take(engine, "run-2").generation == 1
+
+
+def test_the_facts_of_a_failure_outlive_the_stages_after_it(engine: Engine):
+    """A run that failed for now goes on with another stage; then Dagster gives it up, knowing the code alone."""
+    fail(engine, claimed(engine), PipelineError(ErrorCode.MODEL_UNAVAILABLE, "Whisper 'large'"), final=False)
+    take(engine)
+    assert fail_abandoned(engine, MEETING, 1, "run-1", PipelineError(ErrorCode.MODEL_UNAVAILABLE))
+    (file,) = list_files(engine)
+    assert (file.status, file.error_code) == (Status.ERROR, "MODEL_UNAVAILABLE")
+    assert "Whisper 'large'" in str(file.error_text)
+
+
 def test_the_same_run_may_claim_again_and_is_counted_once(engine: Engine):
     first = claimed(engine)
     started = list_files(engine)[0].started_at

@@ -1,4 +1,8 @@
-"""Any order of listings, claims, beats, endings, expiries and re-uploads keeps the ledger's promises."""
+"""Any order of listings, claims, beats, endings, expiries, re-uploads, cancels, recoveries and requests for more keeps
+the ledger's promises, and no status ever follows another that the state machine does not let it follow."""
+
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,11 +13,23 @@ from sqlalchemy import Engine, text
 from tests.ledger.conftest import empty
 from tests.ledger.samples import MEETING, take, transcript, upload
 from transcribe_pipeline.errors import ErrorCode, PipelineError
-from transcribe_pipeline.ledger import events, transcripts
+from transcribe_pipeline.ledger import events, recovery, requests, transcripts
+from transcribe_pipeline.ledger.backlog import mark_queued, next_requests
 from transcribe_pipeline.ledger.files import FileView, list_files, register
 from transcribe_pipeline.ledger.leases import Claim, complete, fail, heartbeat
 from transcribe_pipeline.ledger.models import Status
+from transcribe_pipeline.ledger.recovery import Act, Suspect
+from transcribe_pipeline.ledger.states import AT_WORK, NEXT
 
+ACT = Act("a cause", "an action", "test", {})
+ACTS: dict[Status, Callable[[Engine, Suspect, Act], bool]] = {
+    Status.PENDING: partial(recovery.go_again, resume_from="transcription"),
+    Status.COMPLETED: recovery.finish,
+    Status.CANCELLED: recovery.cancel,
+    Status.ORPHANED: recovery.orphan,
+    Status.QUARANTINED: recovery.quarantine,
+}
+"""What recovery makes of a file."""
 RUNS = st.sampled_from(["run-1", "run-2", "run-3"])
 
 
@@ -29,15 +45,23 @@ def _machine(engine: Engine) -> type[RuleBasedStateMachine]:
             self.holder: Claim | None = None
             self.expired = False
             self.claims: dict[str, Claim] = {}
+            self.suspect: Suspect | None = None
             self.before = self.file()
 
         def file(self) -> FileView:
             (file,) = list_files(engine)
             return file
 
+        @rule()
+        def request(self) -> None:
+            mark_queued(engine, next_requests(engine, 1))
+            assert self.file().status == (Status.QUEUED if self.before.status == Status.PENDING else self.before.status)
+
         @rule(run=RUNS)
         def claim(self, run: str) -> None:
             free = self.holder is None or self.expired or self.holder.run_id == run
+            # A run that has ended the file comes to its later stages all the same.
+            returns = self.before.run_id == run
             try:
                 self.claims[run] = self.holder = take(engine, run)
             except PipelineError as error:
@@ -45,12 +69,19 @@ def _machine(engine: Engine) -> type[RuleBasedStateMachine]:
             else:
                 refusal = None
                 self.expired = False
-            assert refusal == (None if free else ErrorCode.LEASE_HELD)
+            if self.before.status == Status.CANCELLING or (self.before.status == Status.CANCELLED and returns):
+                assert refusal == ErrorCode.CANCELLED
+            elif returns and self.before.status in (Status.ERROR, Status.ORPHANED, Status.QUARANTINED):
+                assert refusal == ErrorCode.LEASE_LOST
+            else:
+                assert refusal == (None if free else ErrorCode.LEASE_HELD)
 
         @rule(run=RUNS, progress=st.floats(0, 1))
         def beat(self, run: str, progress: float) -> None:
-            if self.write(run, lambda claim: heartbeat(engine, claim, progress=progress)):
+            heard: list[bool] = []
+            if self.write(run, lambda claim: heard.append(heartbeat(engine, claim, progress=progress))):
                 self.expired = False
+                assert heard == [self.before.status != Status.CANCELLING]
 
         @rule(run=RUNS, words=st.sampled_from(["One", "Two"]))
         def save(self, run: str, words: str) -> None:
@@ -64,7 +95,48 @@ def _machine(engine: Engine) -> type[RuleBasedStateMachine]:
         @rule(run=RUNS, final=st.booleans())
         def give_up(self, run: str, final: bool) -> None:
             error, status = PipelineError(ErrorCode.STORE_UNAVAILABLE), Status.ERROR if final else Status.QUEUED
+            if not final and self.before.status in (Status.CANCELLING, Status.CANCELLED):
+                status = Status.CANCELLED
             self.end(run, lambda claim: fail(engine, claim, error, final=final), status)
+
+        @rule()
+        def cancel(self) -> None:
+            requests.cancel(engine, MEETING, actor="test")
+            after = {Status.PENDING: Status.CANCELLED, Status.QUEUED: Status.CANCELLED}
+            after |= {Status.PROCESSING: Status.CANCELLING}
+            assert self.file().status == after.get(self.before.status, self.before.status)
+
+        @rule()
+        def reprocess(self) -> None:
+            requests.request_again(engine, [MEETING], {}, actor="test")
+            assert self.file().generation == self.before.generation + (self.before.status != Status.PENDING)
+            self.holder = None
+
+        @rule()
+        def look(self) -> None:
+            self.suspect = self.found() or self.suspect
+
+        @rule(status=st.sampled_from(list(ACTS)))
+        def recover(self, status: Status) -> None:
+            """Perhaps long after the look: then nothing may happen."""
+            seen = self.suspect
+            if seen is None:
+                return
+            goes_by = Status.PROCESSING if status is Status.COMPLETED else status
+            if status is Status.CANCELLED and seen.ended_as:
+                status = goes_by = seen.ended_as
+            legal = status is Status.PENDING or goes_by is seen.status or goes_by in NEXT[seen.status]
+            is_as_seen = self.found() == seen
+            act = ACTS[status] if status in ACTS and not seen.ended_as else partial(recovery.give_back, ended_as=status)
+            acted = act(engine, seen, ACT)
+            assert acted == (is_as_seen and legal)
+            if acted:
+                self.holder = None
+                assert self.file().status is status
+
+        def found(self) -> Suspect | None:
+            found = recovery.suspects(engine, 1, lease_seconds=90, unanswered_seconds=0, max_tries=3, only=[MEETING])
+            return found[0] if found else None
 
         @rule()
         def time_passes(self) -> None:
@@ -117,7 +189,9 @@ def _machine(engine: Engine) -> type[RuleBasedStateMachine]:
             if file.generation == before.generation:
                 assert file.progress >= before.progress
                 assert file.attempts >= before.attempts
-            assert (file.status == Status.PROCESSING) == (self.holder is not None)
+                legal = {before.status} | NEXT[before.status]
+                assert file.status in legal | set().union(*(NEXT[status] for status in legal & {Status.PROCESSING}))
+            assert (file.status in AT_WORK) == (self.holder is not None)
             with engine.connect() as connection:
                 lease = connection.execute(text("SELECT lease_owner FROM media_file")).scalar_one()
             assert lease == (self.holder.run_id if self.holder else None)

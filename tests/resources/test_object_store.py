@@ -375,6 +375,20 @@ def test_a_store_that_stays_down_is_unavailable(
     assert len(s3_proxy.ranges) == 7, "once, and six retries"
 
 
+def test_a_byte_that_was_altered_on_its_way_is_noticed(s3_store: ObjectStore, s3_proxy: FaultProxy, tmp_path: Path):
+    """Possible only without TLS. A byte that is another one again and again may also be an etag that is no MD5."""
+    s3_store.put_bytes("uploads/ann/small.wav", RECORDING[:100_000])
+    (small,) = listed(s3_store)
+    s3_proxy.faults.append(Fault(alter=5_000))
+    fetched = fetch(s3_store, small, tmp_path / "input.bin")
+    assert fetched.sha256 == hashlib.sha256((tmp_path / "input.bin").read_bytes()).hexdigest()
+    assert (tmp_path / "input.bin").read_bytes() == RECORDING[:100_000]
+    s3_proxy.faults.extend([Fault(alter=5_000), Fault(alter=6_000)])
+    assert fetch_error(s3_store, small, tmp_path / "input.bin") == ErrorCode.STORE_UNAVAILABLE
+    s3_proxy.faults.extend([Fault(alter=5_000), Fault(alter=5_000)])
+    assert fetch(s3_store, small, tmp_path / "input.bin").size_bytes == 100_000
+
+
 def test_a_bucket_that_does_not_exist_is_unavailable(s3_proxy: FaultProxy):
     with pytest.raises(PipelineError) as error:
         list(open_store("s3://no-such-bucket-here").list_uploads("uploads"))
@@ -462,3 +476,55 @@ def test_a_signed_address_is_read_by_anybody(s3_store: ObjectStore, folder_store
         assert answer.read() == b"sound"
     assert "X-Amz-Expires=300" in address
     assert folder_store.signed_url("uploads/ann/talk 1.mp3", timedelta(minutes=5)) is None
+
+
+# --- moving, and what was begun -------------------------------------------------------------------------------------
+
+
+def test_of_two_creators_one_succeeds(store: ObjectStore):
+    assert store.create_bytes("claims/a", b"first")
+    assert not store.create_bytes("claims/a", b"second")
+    assert store.get_bytes("claims/a") == b"first"
+
+
+def test_a_move_takes_exactly_what_was_listed(store: ObjectStore):
+    store.put_bytes("a/x", b"listed")
+    etag = store.describe("a/x")[1]
+    assert store.move("a/x", "b/a/x", etag)
+    assert (store.get_bytes("b/a/x"), store.exists("a/x")) == (b"listed", False)
+    assert not store.move("a/x", "b/a/x", etag), "it is gone"
+
+    store.put_bytes("a/x", b"another by now")
+    assert not store.move("a/x", "c/x", etag)
+    assert not store.move("b/a/x", "a/x", etag), "it does not replace"
+    assert (store.get_bytes("a/x"), store.get_bytes("b/a/x")) == (b"another by now", b"listed")
+    assert store.move("b/a/x", "a/x", etag, replace=True)
+    assert (store.get_bytes("a/x"), store.exists("b/a/x")) == (b"listed", False)
+
+
+def test_empty_folders_go_and_others_stay(folder_store: ObjectStore, folder: Path):
+    folder_store.put_bytes("a/kept/x", b"x")
+    (folder / "a/empty/inner").mkdir(parents=True)
+    folder_store.drop_empty_folders("a")
+    assert sorted(path.name for path in folder.rglob("*")) == ["a", "kept", "x"]
+
+
+def test_an_unfinished_write_is_found_and_abandoned(s3_store: ObjectStore, s3_client: Any, bucket: str):
+    begun = s3_client.create_multipart_upload(Bucket=bucket, Key="some/base/uploads/ann/a.wav")
+    part = {"Bucket": bucket, "Key": begun["Key"], "UploadId": begun["UploadId"], "PartNumber": 1}
+    s3_client.upload_part(**part, Body=b"x" * 5_000)
+    (write,) = s3_store.unfinished("uploads")
+    assert (write.key, write.upload_id, write.size_bytes) == ("uploads/ann/a.wav", begun["UploadId"], 5_000)
+    s3_store.abandon(write)
+    s3_store.abandon(write)
+    assert not list(s3_store.unfinished("uploads"))
+
+
+def test_what_a_writer_left_in_a_folder_is_found_and_abandoned(folder_store: ObjectStore, folder: Path):
+    folder_store.put_bytes("a/x", b"finished")
+    (folder / "a/y#1").write_bytes(b"begun")
+    (write,) = folder_store.unfinished("a")
+    assert (write.key, write.size_bytes) == ("a/y#1", 5)
+    folder_store.abandon(write)
+    folder_store.abandon(write._replace(key="a/x"))
+    assert [path.name for path in (folder / "a").iterdir()] == ["x"]

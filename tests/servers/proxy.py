@@ -17,7 +17,9 @@ class Fault:
     status: int | None = None
     """Answer this instead of asking the server."""
     cut_after: int | None = None
-    """Close the connection after this many bytes of the body, though its whole length was declared."""
+    """Close the connection after this many bytes of the body, though its whole length was declared. Not of an error."""
+    alter: int | None = None
+    """The byte at this place arrives as another one. (Of an answer that has it.)"""
     meanwhile: Callable[[], object] = lambda: None
     """Called when the fault strikes: what else happens in the world at that moment."""
 
@@ -49,12 +51,14 @@ def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
                 self.end_headers()
                 return
             status, headers, body = self._ask()
+            if fault and fault.alter is not None and fault.alter < len(body):
+                body = body[: fault.alter] + bytes([body[fault.alter] ^ 1]) + body[fault.alter + 1 :]
             self.send_response_only(status)
             for name, value in headers:
                 if name.lower() not in ("transfer-encoding", "connection"):
                     self.send_header(name, value)
             self.end_headers()
-            if fault is None or fault.cut_after is None:
+            if fault is None or fault.cut_after is None or status >= 300:
                 self.wfile.write(body)
                 return
             self.wfile.write(body[: fault.cut_after])

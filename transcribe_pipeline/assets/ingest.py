@@ -48,7 +48,7 @@ def upload(
     """
     with Stage(context, ledger) as stage:
         claim = stage.claim
-        path, fetched = recordings.original(claim.object_key, claim.etag, on_progress=stage.progress)
+        path, fetched = recordings.original(claim.object_key, claim.etag, claim.size_bytes, on_progress=stage.progress)
         leases.record_sha256(ledger, claim, fetched.sha256)
         is_known = (fetched.sha256, claim.sidecars) == (claim.transcribed_sha256, claim.transcribed_sidecars)
         # Whoever re-executes a run wants the work done; the sensor's tags are on that run too.
@@ -153,7 +153,7 @@ def media_metadata(
 ) -> MediaMetadata:
     """What the recording says about itself: file, video, audio, creation, content, place; normalised, raw kept."""
     with Stage(context, ledger) as stage:
-        path, _ = recordings.original(upload.object_key, upload.etag)
+        path, _ = recordings.original(upload.object_key, upload.etag, upload.size_bytes)
         metadata = read_metadata(path, upload.file_name, upload.size_bytes, upload.media)
         stage.report(
             raw_tags=len(metadata.raw),
@@ -181,7 +181,7 @@ def audio(
 
     configured = settings()
     with Stage(context, ledger) as stage:
-        path, _ = recordings.original(upload.object_key, upload.etag)
+        path, _ = recordings.original(upload.object_key, upload.etag, upload.size_bytes)
         version = FileVersion(content_id(upload.sha256), stage.claim.generation)
         key_of = partial(ArtifactStore(store, configured.artifacts_prefix).object_key, context.partition_key, version)
         key, language = key_of("audio.flac"), options.language or None

@@ -33,7 +33,7 @@ _ENGINE_FAILURES = frozenset(
 )
 """What costs the speakers but not the transcript. A store or database that does not answer would cost both."""
 _LAST_ATTEMPT = 3
-"""The first run and two retries (dagster.yaml)."""
+"""The first run and two more, of Dagster's retries (dagster.yaml) or of recovery."""
 
 
 @dg.asset(
@@ -226,7 +226,9 @@ def _without_speakers_rather_than_not_at_all(
     context: dg.AssetExecutionContext, stage: Stage, options: Options, diarize: Callable[[], Diarization]
 ) -> Diarization:
     try:
-        if stage.claim.attempts >= _LAST_ATTEMPT and stage.claim.stage == stage.name:
+        # Retries by Dagster are attempts at one generation; recovery makes another generation for each try.
+        attempts = max(stage.claim.attempts, stage.claim.tries)
+        if attempts >= _LAST_ATTEMPT and stage.claim.stage == stage.name:
             # Killed twice in this very stage, most likely for its memory: the last run brings the transcript home.
             raise PipelineError(ErrorCode.OUT_OF_MEMORY, "two runs were killed while they told speakers apart")
         return diarize()

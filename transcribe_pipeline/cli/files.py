@@ -1,5 +1,6 @@
 """Looking at files: `ls`, `show`. Reads the ledger alone; loads neither Dagster nor the object store."""
 
+import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -14,13 +15,23 @@ from transcribe_pipeline.artifacts import SpeakerIdentities, Transcript
 from transcribe_pipeline.cli import output, transcript_view
 from transcribe_pipeline.cli.output import ExitCode, plain
 from transcribe_pipeline.errors import CATALOGUE, ErrorCode, PipelineError
-from transcribe_pipeline.ledger import files, timings, transcripts, voices
+from transcribe_pipeline.ledger import files, operations, timings, transcripts, voices
 from transcribe_pipeline.ledger.files import FileView
-from transcribe_pipeline.ledger.models import Status
+from transcribe_pipeline.ledger.operations import Operation
+from transcribe_pipeline.ledger.slices import Slice
+from transcribe_pipeline.ledger.states import State
 from transcribe_pipeline.settings import Settings, load_settings
 
 _PREVIEW_PARAGRAPHS = 5
-_COLOURS = {Status.COMPLETED: "green", Status.ERROR: "red", Status.PROCESSING: "cyan"}
+_COLOURS = {
+    State.COMPLETED: "green",
+    State.DEGRADED: "yellow",
+    State.ERROR: "red",
+    State.QUARANTINED: "red",
+    State.ORPHANED: "red",
+    State.PROCESSING: "cyan",
+    State.CANCELLING: "cyan",
+}
 
 
 def open_ledger(configured: Settings) -> Engine:
@@ -54,11 +65,11 @@ def resolve(ledger: Engine, name: str, owner: str | None) -> FileView:
 
 def ls(*, owner: str | None, status: str | None, limit: int, as_json: bool) -> None:
     ledger = open_ledger(load_settings())
-    wanted = Status(status) if status else None
+    wanted = Slice(owner=owner, states=(State(status),) if status else ())
     # One more than is shown tells whether there are more.
-    found = files.list_files(ledger, owner=owner, status=wanted, limit=limit + 1)
+    found = files.list_files(ledger, within=wanted, limit=limit + 1)
     if as_json:
-        output.print_json([asdict(file) for file in found[:limit]])
+        output.print_json([described(file) for file in found[:limit]])
     else:
         rows = output.table("FILE", "OWNER", "STATE", "SIZE", "ADDED", "KEY")
         for file in found[:limit]:
@@ -77,15 +88,20 @@ def ls(*, owner: str | None, status: str | None, limit: int, as_json: bool) -> N
 
 
 def state(file: FileView) -> Text:
-    """'processing: transcription, 43 %', 'error: NOT_MEDIA', 'completed, without subtitles'."""
-    text = file.status.value
-    if file.status is Status.PROCESSING:
+    """'processing: transcription, 43 %', 'error: NOT_MEDIA', 'degraded: without subtitles'."""
+    text = file.state.value
+    if file.state is State.PROCESSING:
         text += f": {file.stage}, {file.progress:.0%}"
-    elif file.status is Status.ERROR:
+    elif file.state in (State.ERROR, State.QUARANTINED):
         text += f": {file.error_code}"
-    elif file.degraded:
-        text += f", without {', '.join(file.degraded)}"
-    return Text(text, style="yellow" if file.degraded else _COLOURS.get(file.status, ""))
+    elif file.state is State.DEGRADED:
+        text += f": without {', '.join(file.degraded)}"
+    return Text(text, style=_COLOURS.get(file.state, ""))
+
+
+def described(file: FileView) -> dict[str, Any]:
+    """A file as JSON has it."""
+    return asdict(file) | {"state": file.state.value}
 
 
 # --- show -----------------------------------------------------------------------------------------------------------
@@ -132,9 +148,19 @@ def _remedy(file: FileView) -> str | None:
     return CATALOGUE[ErrorCode(file.error_code)].remedy if file.error_code else None
 
 
+def _evidence(ledger: Engine, file: FileView) -> operations.Entry | None:
+    """Why the file was quarantined, as whoever did it has left it in the audit log."""
+    if file.state is not State.QUARANTINED:
+        return None
+    entries = operations.of_file(ledger, file.id)
+    return next((entry for entry in reversed(entries) if entry.operation == Operation.QUARANTINE.value), None)
+
+
 def _description(ledger: Engine, configured: Settings, file: FileView, transcript: Transcript | None) -> dict[str, Any]:
-    return asdict(file) | {
+    evidence = _evidence(ledger, file)
+    return described(file) | {
         "remedy": _remedy(file),
+        "evidence": evidence and evidence.detail,
         "results": result_locations(configured, file),
         "timings": [asdict(timing) for timing in timings.of_file(ledger, file.id)],
         "versions": [version.model_dump() for version in transcripts.versions(ledger, file.partition_key)],
@@ -148,12 +174,22 @@ def _print_file(ledger: Engine, configured: Settings, file: FileView) -> None:
     facts.show_header = False
     facts.add_row("file", plain(file.file_name))
     facts.add_row("state", state(file))
+    facts.add_row("since", f"{file.status_since:%Y-%m-%d %H:%M}Z")
     if file.error_text:
-        facts.add_row("error", f"{file.error_text} {_remedy(file)}")
+        facts.add_row("error", f"{plain(file.error_text)} {_remedy(file)}")
+    if evidence := _evidence(ledger, file):
+        facts.add_row(
+            "quarantined", f"{evidence.at:%Y-%m-%d %H:%M}Z by {plain(evidence.actor)}: {plain(evidence.cause)}"
+        )
+        for name, value in evidence.detail.items():
+            facts.add_row(f"  {plain(name)}", plain(json.dumps(value, ensure_ascii=False)))
+    if file.legal_hold:
+        facts.add_row("legal hold", plain(file.legal_hold))
     facts.add_row("partition key", file.partition_key)
     facts.add_row("object key", plain(file.object_key))
     facts.add_row("size", output.size(file.size_bytes))
-    facts.add_row("generation", f"{file.generation}, attempt {file.attempts}")
+    began = f", begun with {file.resume_from}" if file.resume_from else ""
+    facts.add_row("generation", f"{file.generation} ({file.cause.value}), attempt {file.attempts}{began}")
     if file.run_id:
         facts.add_row("run", file.run_id)
     for timing in timings.of_file(ledger, file.id):

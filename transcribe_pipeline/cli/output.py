@@ -1,6 +1,7 @@
 """How commands speak: data on stdout, everything else on stderr, one line for an error, documented exit codes."""
 
 import json
+import re
 import sys
 from datetime import datetime
 from enum import IntEnum
@@ -14,6 +15,9 @@ from typer.core import TyperGroup
 
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.export.script import clean
+
+_TERMINAL_COMMANDS = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What terminals obey in the middle of a text: control characters, and those that turn the writing round."""
 
 _UNWRAPPED_COLUMNS = 10_000
 """When piped, a row is a line, whatever its length."""
@@ -51,7 +55,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except PipelineError as error:
-            note(str(error))
+            note(plain(str(error)))
             raise typer.Exit(_CODE_OF_ERROR.get(error.code, ExitCode.FAILED)) from None
         except BrokenPipeError:
             raise  # the reader has seen enough; typer knows
@@ -68,12 +72,13 @@ def note(text: str) -> None:
 
 def plain(text: str) -> str:
     """Names and speech as a terminal may have them: on one line, without control characters."""
-    return clean(text)
+    return _TERMINAL_COMMANDS.sub("", clean(text))
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on one line of stdout."""
-    typer.echo(json.dumps(value, default=_encoded, ensure_ascii=False))
+    """One JSON value on one line of stdout. What a terminal would obey is escaped, so no character of it is lost."""
+    text = json.dumps(value, default=_encoded, ensure_ascii=False)
+    typer.echo(_TERMINAL_COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _encoded(value: Any) -> str:

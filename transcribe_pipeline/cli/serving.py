@@ -24,6 +24,7 @@ from sqlalchemy import Engine, make_url
 
 from transcribe_pipeline.cli import output
 from transcribe_pipeline.cli.files import open_ledger, resolve
+from transcribe_pipeline.cli.health import Scraped
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.export import page
 from transcribe_pipeline.export.formats import FORMATS, result_keys
@@ -45,6 +46,7 @@ DEFAULT_PORT: Final = 3001
 """Beside Dagster's UI on 3000."""
 _HOST_NAMES = (HOST, "localhost")
 _IDENTITY_PATH: Final = "/-/identity"
+_METRICS_PATH: Final = "/metrics"
 _FILES_LISTED: Final = 100
 _CHUNK_BYTES: Final = 2 * 1024**2
 """Of a recording, read and sent at a time: also what is read in vain when a player seeks."""
@@ -124,7 +126,7 @@ def open_page(name: str, *, owner: str | None, port: int) -> None:
 
 
 def application(configured: Settings, ledger: Engine, store: ObjectStore) -> "Starlette":
-    """The web application: `/` lists files, everything else is an object by its key."""
+    """The web application: `/` lists files, `/metrics` is for Prometheus, everything else is an object by its key."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -140,6 +142,7 @@ def application(configured: Settings, ledger: Engine, store: ObjectStore) -> "St
         routes=[
             Route("/", site.index),
             Route(_IDENTITY_PATH, site.identity),
+            Route(_METRICS_PATH, site.metrics),
             Route("/{key:path}", site.stored),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_HOST_NAMES, www_redirect=False)],
@@ -154,6 +157,7 @@ class _Site:
         self._configured = configured
         self._ledger = ledger
         self._store = store
+        self._scraped = Scraped(configured, ledger)
 
     def index(self, request: "Request") -> "Response":
         from starlette.responses import HTMLResponse
@@ -172,6 +176,13 @@ class _Site:
         from starlette.responses import PlainTextResponse
 
         return PlainTextResponse(_identity(self._configured), headers=_HEADERS)
+
+    def metrics(self, _request: "Request") -> "Response":
+        from starlette.responses import Response
+
+        from transcribe_pipeline.operations.health.prometheus import CONTENT_TYPE
+
+        return Response(self._scraped.text(), headers=_HEADERS | {"Content-Type": CONTENT_TYPE})
 
     def stored(self, request: "Request") -> "Response":
         """A result or a recording, if the ledger knows it under exactly this key."""

@@ -10,17 +10,17 @@ from sqlalchemy import Engine
 
 from transcribe_pipeline import options as file_options
 from transcribe_pipeline.artifacts import Options, Transcript
-from transcribe_pipeline.cli import output, watching
+from transcribe_pipeline.cli import output
 from transcribe_pipeline.cli.files import open_ledger, resolve
-from transcribe_pipeline.cli.output import ExitCode, clock, plain
+from transcribe_pipeline.cli.output import clock, plain
+from transcribe_pipeline.cli.requests import actor, choose, finish, open_artifacts
 from transcribe_pipeline.errors import ErrorCode, PipelineError
-from transcribe_pipeline.ledger import files, transcripts, voices
+from transcribe_pipeline.ledger import transcripts, voices
 from transcribe_pipeline.ledger.files import FileView
+from transcribe_pipeline.ledger.slices import Slice
 from transcribe_pipeline.ledger.transcripts import VersionView
 from transcribe_pipeline.settings import Settings, load_settings
 from transcribe_pipeline.text.differences import Differences, SpeakerChange, WordChange, compare
-
-_PAGE = 1_000
 
 # --- versions -------------------------------------------------------------------------------------------------------
 
@@ -208,38 +208,34 @@ def reprocess(
     assignments: Sequence[str],
     *,
     every: bool,
-    owner: str | None,
     clear: bool,
     wait: bool,
+    within: Slice | None = None,
+    from_stage: str | None = None,
+    owner: str | None = None,
 ) -> None:
-    if bool(names) == every:
-        output.note("Name the files, or say --all (with --owner: all of that owner).")
-        raise typer.Exit(ExitCode.USAGE)
+    from transcribe_pipeline.operations.requests import reprocess as process_again
+
     configured = load_settings()
     wishes = file_options.parse_assignments(assignments)
     ledger = open_ledger(configured)
-    chosen = _all(ledger, owner) if every else [resolve(ledger, name, owner) for name in names]
-    for file in chosen:  # all are good before one is touched
-        _require_sensible(configured, ({} if clear else file.requested_options) | wishes)
-    keys = files.request_again(ledger, [file.partition_key for file in chosen], wishes, clear=clear)
-    for key in keys:
+    chosen = choose(ledger, names, within or Slice(owner=owner), every=every)
+    keys = [file.partition_key for file in chosen]
+    answers = process_again(
+        ledger,
+        open_artifacts(configured),
+        configured,
+        keys,
+        wishes,
+        clear=clear,
+        from_stage=from_stage,
+        actor=actor(),
+    )
+    begun = [answer.partition_key for answer in answers if not answer.is_refused]
+    for key in begun:
         typer.echo(key)
-    output.note(f"To be processed again: {len(keys)}. 'transcribe versions' and 'diff' compare the results.")
-    if wait and keys:
-        watching.follow(ledger, keys)
-
-
-def _all(ledger: Engine, owner: str | None) -> list[FileView]:
-    found = page = files.list_files(ledger, owner=owner, limit=_PAGE)
-    while len(page) == _PAGE:
-        page = files.list_files(ledger, owner=owner, limit=_PAGE, after=page[-1].id)
-        found = found + page
-    return found
-
-
-def _require_sensible(configured: Settings, wishes: dict[str, Any]) -> None:
-    """Raises BAD_OPTIONS for what cannot be right whatever lies beside the file."""
-    file_options.resolve(configured, [file_options.Layer("--option", wishes)])
+    output.note(f"To be processed again: {len(begun)}. 'transcribe versions' and 'diff' compare the results.")
+    finish(ledger, chosen, answers, wait=wait)
 
 
 # --- options --------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from typing import NoReturn
 
 import typer
 from rich.live import Live
@@ -11,16 +11,16 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from transcribe_pipeline.cli import output
-from transcribe_pipeline.cli.files import open_ledger, resolve, state
+from transcribe_pipeline.cli.files import described, open_ledger, resolve, state
 from transcribe_pipeline.cli.output import ExitCode, plain
 from transcribe_pipeline.ledger import files
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.ledger.models import Status
+from transcribe_pipeline.ledger.states import UNFINISHED
 from transcribe_pipeline.settings import load_settings
 
 _POLL_SECONDS = 1.0
 """How often a run writes its progress."""
-_UNFINISHED = (Status.PENDING, Status.QUEUED, Status.PROCESSING)
 
 
 def watch(name: str | None, *, owner: str | None, as_json: bool) -> None:
@@ -32,8 +32,13 @@ def watch(name: str | None, *, owner: str | None, as_json: bool) -> None:
     follow(ledger, [file.partition_key for file in found], as_json=as_json)
 
 
-def follow(ledger: Engine, partition_keys: Sequence[str], *, as_json: bool = False) -> None:
+def follow(ledger: Engine, partition_keys: Sequence[str], *, as_json: bool = False) -> NoReturn:
     """Show these files until all are done; then end the command with the exit code that says how it went."""
+    raise typer.Exit(show_until_done(ledger, partition_keys, as_json=as_json))
+
+
+def show_until_done(ledger: Engine, partition_keys: Sequence[str], *, as_json: bool = False) -> ExitCode:
+    """How it went."""
     console = output.stdout()
     shown: dict[str, FileView] = {}
     with ExitStack() as stack:
@@ -45,22 +50,22 @@ def follow(ledger: Engine, partition_keys: Sequence[str], *, as_json: bool = Fal
                 shown[file.id] = file
             if live:
                 live.update(_table(files_now))
-    raise typer.Exit(outcome(list(shown.values())))
+    return outcome(list(shown.values()))
 
 
 def outcome(finished: Sequence[FileView]) -> ExitCode:
-    """FAILED if any file ended in an error, else PARTIAL if any is degraded."""
-    if any(file.status is Status.ERROR for file in finished):
+    """FAILED if any file ended in another way than completed, else PARTIAL if any is degraded."""
+    if any(file.status is not Status.COMPLETED for file in finished):
         return ExitCode.FAILED
     return ExitCode.PARTIAL if any(file.degraded for file in finished) else ExitCode.OK
 
 
 def is_done(file: FileView) -> bool:
-    return file.status not in _UNFINISHED
+    return file.status not in UNFINISHED
 
 
 def _unfinished(ledger: Engine, owner: str | None) -> list[FileView]:
-    return [file for status in _UNFINISHED for file in files.list_files(ledger, owner=owner, status=status)]
+    return [file for status in UNFINISHED for file in files.list_files(ledger, owner=owner, status=status)]
 
 
 def _until_done(ledger: Engine, partition_keys: Sequence[str]) -> Iterator[list[FileView]]:
@@ -83,7 +88,7 @@ def _news(file: FileView) -> tuple[object, ...]:
 
 def _print_change(file: FileView, *, as_json: bool) -> None:
     if as_json:
-        output.print_json(asdict(file))
+        output.print_json(described(file))
         return
     typer.echo(f"{plain(file.file_name)}  {state(file)}")
 

@@ -29,14 +29,21 @@ class RunNeeded:
 _COLUMNS = tuple(getattr(MediaFile, name) for name in RunNeeded.__dataclass_fields__)
 
 
-def next_requests(engine: Engine, limit: int, *, now: datetime | None = None) -> list[RunNeeded]:
+def next_requests(
+    engine: Engine, limit: int, *, per_owner: int | None = None, now: datetime | None = None
+) -> list[RunNeeded]:
     """At most `limit` files to request runs for: owners take turns, and each owner's oldest file goes first.
 
     What an owner already has queued or running counts as turns taken, so a flood of files from one owner does not hold
-    up another's single one.
+    up another's single one. Requests are past fairness once they wait in Dagster's queue, which takes the oldest first:
+    with `per_owner`, no owner gets to have more than that many waiting there.
     """
     busy = (
-        select(MediaFile.owner, func.count().label("files"))
+        select(
+            MediaFile.owner,
+            func.count().label("files"),
+            func.sum(case((MediaFile.status == Status.QUEUED, 1), else_=0)).label("queued"),
+        )
         .where(MediaFile.status.in_((Status.QUEUED, Status.PROCESSING)))
         .group_by(MediaFile.owner)
         .subquery()
@@ -44,14 +51,23 @@ def next_requests(engine: Engine, limit: int, *, now: datetime | None = None) ->
     # People who wait for a first transcript come before those who want a better one. A tick registers many files at one
     # moment; among those the one written first is the oldest. What recovery goes on with has waited longest.
     age = (MediaFile.cause == Cause.REPROCESS, MediaFile.seen_at, MediaFile.eligible_at, MediaFile.id)
-    turn = func.row_number().over(partition_by=MediaFile.owner, order_by=age) + func.coalesce(busy.c.files, 0)
-    statement = (
-        select(*_COLUMNS)
+    place = func.row_number().over(partition_by=MediaFile.owner, order_by=age)
+    waiting = (
+        select(
+            *_COLUMNS,
+            (place + func.coalesce(busy.c.files, 0)).label("turn"),
+            (place + func.coalesce(busy.c.queued, 0)).label("in_queue"),
+            *(column.label(f"age_{number}") for number, column in enumerate(age)),
+        )
         .outerjoin(busy, busy.c.owner == MediaFile.owner)
         .where(MediaFile.status == Status.PENDING, MediaFile.eligible_at <= (now or datetime.now(UTC)))
-        .order_by(turn, *age)
-        .limit(limit)
+        .subquery()
     )
+    wanted = [waiting.c[column.key] for column in _COLUMNS]
+    order = (waiting.c.turn, *(waiting.c[f"age_{number}"] for number in range(len(age))))
+    statement = select(*wanted).order_by(*order).limit(limit)
+    if per_owner is not None:
+        statement = statement.where(waiting.c.in_queue <= per_owner)
     return _fetch(engine, statement)
 
 

@@ -51,6 +51,8 @@ _TRANSIENT_SQLSTATES = {
     "57P03",  # cannot_connect_now
 }
 _CONNECTION_EXCEPTION = "08"
+_NO_ROOM = {"SQLITE_FULL", "SQLSTATE 53100"}
+"""On the disk that the database lies on."""
 
 
 def connect(url: str) -> Engine:
@@ -60,12 +62,14 @@ def connect(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError, which repeats it
         raise PipelineError(ErrorCode.CONFIGURATION, "TRANSCRIBE_DATABASE_URL is not a database URL") from None
-    match parsed.get_backend_name():
-        case "sqlite":
+    if "@" in (parsed.host or ""):  # part of the password, then, and errors name the host
+        raise PipelineError(ErrorCode.CONFIGURATION, "a password in TRANSCRIBE_DATABASE_URL must have its @ as %40")
+    match parsed.drivername:
+        case "sqlite" | "sqlite+pysqlite":
             return _sqlite_engine(parsed)
-        case "postgresql" | "postgres":
+        case "postgresql" | "postgres" | "postgresql+psycopg2":
             return _postgresql_engine(parsed)
     raise PipelineError(
         ErrorCode.CONFIGURATION, "TRANSCRIBE_DATABASE_URL must begin with sqlite:/// or postgresql+psycopg2://"
@@ -169,7 +173,8 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if not (_is_transient(error) or _is_environment(error)):
             raise
-        raise PipelineError(ErrorCode.DATABASE_UNAVAILABLE, _code_of(error)) from error
+        code = ErrorCode.DISK_FULL if _code_of(error) in _NO_ROOM else ErrorCode.DATABASE_UNAVAILABLE
+        raise PipelineError(code, _code_of(error)) from error
 
 
 def _is_environment(error: DBAPIError) -> bool:
@@ -206,6 +211,23 @@ def _postgresql_clock(_element: clock, _compiler: SQLCompiler, **_: Any) -> str:
 @compiles(clock, "sqlite")
 def _sqlite_clock(_element: clock, _compiler: SQLCompiler, **_: Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class unix_seconds(FunctionElement[float]):
+    """A moment (aware datetime column) as Unix seconds; NULL stays NULL."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(unix_seconds, "postgresql")
+def _postgresql_unix_seconds(element: unix_seconds, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST(EXTRACT(EPOCH FROM {compiler.process(element.clauses, **options)}) AS DOUBLE PRECISION)"
+
+
+@compiles(unix_seconds, "sqlite")
+def _sqlite_unix_seconds(element: unix_seconds, compiler: SQLCompiler, **options: Any) -> str:
+    return f"((julianday({compiler.process(element.clauses, **options)}) - 2440587.5) * 86400.0)"
 
 
 def upsert(connection: Connection, table: type[Base]) -> postgresql.Insert | sqlite.Insert:

@@ -14,8 +14,9 @@ from transcribe_pipeline.artifacts import ListedUpload, Sidecar
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger.database import read, upsert, write
 from transcribe_pipeline.ledger.models import Cause, MediaFile, Status
+from transcribe_pipeline.ledger.slices import Slice
 from transcribe_pipeline.ledger.states import State, state_of
-from transcribe_pipeline.ledger.text import clean, is_storable
+from transcribe_pipeline.ledger.text import is_storable
 
 _PAGE = 1_000
 """Keys per SELECT: well below SQLite's 32,766 variables."""
@@ -255,44 +256,6 @@ _NEXT_GENERATION = (
 # --- once more ------------------------------------------------------------------------------------------------------
 
 
-def request_again(
-    engine: Engine,
-    partition_keys: Sequence[str],
-    options: Mapping[str, Any],
-    *,
-    clear: bool = False,
-    now: datetime | None = None,
-) -> list[str]:
-    """Have the same content of these files processed again, as a new generation that the next tick requests.
-
-    `options` are laid over what was requested before for each file (with `clear`, in place of it), for this and all
-    later generations; None takes one back. A run at work is superseded, as by new content. What nobody has begun yet
-    keeps its generation. Returns the partition keys that there are; unknown ones are left out.
-    """
-    now = now or datetime.now(UTC)
-    known = select(
-        MediaFile.id,
-        MediaFile.partition_key,
-        MediaFile.requested_options,
-        and_(MediaFile.status == Status.PENDING, MediaFile.requested_at.is_(None)).label("untouched"),
-    ).with_for_update()
-
-    def work(connection: Connection) -> list[str]:
-        found = []
-        for start in range(0, len(partition_keys), _PAGE):
-            page = partition_keys[start : start + _PAGE]
-            for file in connection.execute(known.where(MediaFile.partition_key.in_(page))).all():
-                before = {} if clear else file.requested_options
-                wished = {name: value for name, value in (before | dict(options)).items() if value is not None}
-                again = {} if file.untouched else next_generation(now=now)
-                values = again | {"requested_options": clean(wished), "cause": Cause.REPROCESS, "eligible_at": now}
-                connection.execute(update(MediaFile).where(MediaFile.id == file.id).values(values))
-                found.append(file.partition_key)
-        return found
-
-    return write(engine, work)
-
-
 def next_generation(*, now: datetime) -> dict[str, Any]:
     """Columns of another generation of the same bytes, whose SHA-256 therefore stays known; its work begins anew."""
     again = {name: value for name, value in _FRESH.items() if name != "sha256"}
@@ -334,6 +297,7 @@ class FileView:
     cause: Cause
     resume_from: str | None
     legal_hold: str | None
+    base_generation: int
 
     @property
     def state(self) -> State:
@@ -371,6 +335,7 @@ def list_files(
     *,
     owner: str | None = None,
     status: Status | None = None,
+    within: Slice | None = None,
     limit: int = 100,
     after: str | None = None,
 ) -> list[FileView]:
@@ -378,11 +343,22 @@ def list_files(
     statement = _views(owner).limit(limit)
     if status is not None:
         statement = statement.where(MediaFile.status == status)
+    if within is not None:
+        statement = statement.where(*within.conditions())
     if after is not None:
         last = aliased(MediaFile)
         registered_at = select(last.registered_at).where(last.id == after).scalar_subquery()
         statement = statement.where(tuple_(MediaFile.registered_at, MediaFile.id) < tuple_(registered_at, after))
     return _fetch(engine, statement)
+
+
+def every(engine: Engine, within: Slice) -> list[FileView]:
+    """All files that a slice means, newest first, whatever their number; read page by page."""
+    found = page = list_files(engine, within=within, limit=_PAGE)
+    while len(page) == _PAGE:
+        page = list_files(engine, within=within, limit=_PAGE, after=page[-1].id)
+        found = found + page
+    return found
 
 
 def lacking(engine: Engine, stage: str) -> list[tuple[str, str]]:

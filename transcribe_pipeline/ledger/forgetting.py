@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, true, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from transcribe_pipeline.errors import ErrorCode, PipelineError
@@ -82,9 +82,14 @@ def seal(engine: Engine, partition_key: str, *, holder_finished: Callable[[str],
         holder = _holder(connection, partition_key)
         if holder not in (None, gone):
             raise PipelineError(ErrorCode.LEASE_HELD, f"run {holder}")
-        connection.execute(update(MediaFile).where(MediaFile.partition_key == partition_key).values(_sealed()))
+        connection.execute(update(MediaFile).where(MediaFile.partition_key == partition_key).values(sealed()))
 
     write(engine, work)
+
+
+def is_sealed() -> ColumnElement[bool]:
+    """True for files that are being forgotten: whoever chooses files by any other condition leaves them out."""
+    return func.coalesce(MediaFile.lease_owner, "") == _SEAL
 
 
 def _holder(connection: Connection, partition_key: str) -> str | None:
@@ -95,7 +100,8 @@ def _holder(connection: Connection, partition_key: str) -> str | None:
     return connection.execute(statement).scalar_one_or_none()
 
 
-def _sealed() -> dict[str, Any]:
+def sealed() -> dict[str, Any]:
+    """Columns of a file that is being forgotten."""
     return {
         "status": Status.ERROR,
         "stage": None,
@@ -125,15 +131,15 @@ def count(engine: Engine, owner: str, media_file_id: str, transcripts: Sequence[
 
 
 def forget_file(engine: Engine, owner: str, media_file_id: str, transcripts: Sequence[str]) -> None:
-    """Delete every row of a sealed file, and the voice decisions that rest on it, in one transaction.
+    """Delete every row of an owner's sealed file, and the voice decisions that rest on it, in one transaction.
 
     A file that was uploaded anew since it was sealed is left alone. May be repeated.
     """
 
     def work(connection: Connection) -> None:
         lock(connection, owner)
-        sealed = select(true()).where(MediaFile.id == media_file_id, MediaFile.lease_owner == _SEAL).with_for_update()
-        if connection.execute(sealed).first() is None:
+        owned = select(true()).where(MediaFile.id == media_file_id, MediaFile.owner == owner)
+        if connection.execute(owned.where(MediaFile.lease_owner == _SEAL).with_for_update()).first() is None:
             return
         about = _decisions_about(connection, owner, transcripts)
         connection.execute(delete(VoiceDecision).where(VoiceDecision.id.in_(about)))

@@ -3,8 +3,9 @@
 import uuid
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, Integer, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Integer, Select, cast, func, select
 
 from transcribe_pipeline.language_models.port import Call
 from transcribe_pipeline.ledger.database import read, upsert, write
@@ -79,10 +80,26 @@ def of_file(engine: Engine, media_file_id: str) -> list[RecordedCall]:
     return read(engine, lambda connection: [RecordedCall(*row) for row in connection.execute(statement)])
 
 
-def totals(engine: Engine, *, owner: str | None = None, since: datetime | None = None) -> list[Total]:
-    """By provider and model, in that order: of all files or of an owner's; of all time, or of calls begun `since`."""
+def totals(
+    engine: Engine, *, owner: str | None = None, since: datetime | None = None, until: datetime | None = None
+) -> list[Total]:
+    """By provider and model, in that order: of all files or of an owner's; of all time, or of calls begun from `since`
+    until just before `until`."""
+    statement = _summed().where(*_wanted(owner, since, until))
+    return read(engine, lambda connection: [Total(*row._tuple()) for row in connection.execute(statement)])
+
+
+def totals_by_owner(
+    connection: Connection, *, since: datetime, until: datetime, owner: str | None = None
+) -> list[tuple[str, Total]]:
+    """(owner, total) of the calls begun in this time."""
+    statement = _summed(MediaFile.owner).where(*_wanted(owner, since, until))
+    return [(row[-1], Total(*row[:-1])) for row in connection.execute(statement)]
+
+
+def _summed(*groups: Any) -> Select[Any]:
     call = LanguageModelCall
-    statement = (
+    return (
         select(
             call.provider,
             call.model,
@@ -92,13 +109,20 @@ def totals(engine: Engine, *, owner: str | None = None, since: datetime | None =
             func.sum(func.coalesce(call.tokens_out, 0)),
             func.sum(call.seconds),
             func.sum(call.cost_usd),
+            *groups,
         )
         .join(MediaFile, MediaFile.id == call.media_file_id)
-        .group_by(call.provider, call.model)
-        .order_by(call.provider, call.model)
+        .group_by(*groups, call.provider, call.model)
+        .order_by(*groups, call.provider, call.model)
     )
+
+
+def _wanted(owner: str | None, since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    wanted = []
     if owner is not None:
-        statement = statement.where(MediaFile.owner == owner)
+        wanted.append(MediaFile.owner == owner)
     if since is not None:
-        statement = statement.where(call.started_at >= since)
-    return read(engine, lambda connection: [Total(*row._tuple()) for row in connection.execute(statement)])
+        wanted.append(LanguageModelCall.started_at >= since)
+    if until is not None:
+        wanted.append(LanguageModelCall.started_at < until)
+    return wanted

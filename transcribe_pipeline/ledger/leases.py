@@ -16,9 +16,10 @@ from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.ledger import events
 from transcribe_pipeline.ledger.database import clock, read, write
 from transcribe_pipeline.ledger.models import EventKind, MediaFile, Status, TranscriptVersion
-from transcribe_pipeline.ledger.states import AT_WORK, ENDED, ending, entering, may_become
+from transcribe_pipeline.ledger.states import AT_WORK, ENDED, NEXT, ending, entering, may_become
 from transcribe_pipeline.ledger.text import clean
 
+_FAILED = (Status.ERROR, Status.QUARANTINED, Status.ORPHANED)
 _PROGRESS_BEFORE_COMMIT = 0.99
 """A bar at 100 % means that the result is there; until then it stops short of it."""
 
@@ -92,8 +93,8 @@ def claim(
     `max_tries` is for runs that the pipeline itself has started: they are counted, over all of its ways to try again,
     and after so many the next one is refused. None stands for a run that a person wants.
 
-    Raises FILE_UNKNOWN; LEASE_LOST if the generation is not the present one; LEASE_HELD if a live run holds the file;
-    CANCELLED if somebody wants the work to stop; TRIES_EXHAUSTED.
+    Raises FILE_UNKNOWN; LEASE_LOST if the generation is not the present one, or this run has failed it; LEASE_HELD if
+    a live run holds the file; CANCELLED if somebody wants the work to stop, or not to begin; TRIES_EXHAUSTED.
     """
     asked = _Asked(partition_key, generation, run_id, lease_seconds, max_tries)
     taken = write(engine, lambda connection: _take(connection, asked, None))
@@ -133,8 +134,13 @@ def _take(connection: Connection, asked: _Asked, dead_holder: str | None) -> Cla
         raise PipelineError(ErrorCode.FILE_UNKNOWN)
     if asked.generation not in (None, file.generation):
         raise PipelineError(ErrorCode.LEASE_LOST, f"generation {asked.generation}; the file is at {file.generation}")
-    if file.status is Status.CANCELLING:
+    # A run that was requested before a file was cancelled may begin after it. Only a person takes a cancel back.
+    is_cancelled = file.status is Status.CANCELLED and (asked.max_tries is not None or file.run_id == run_id)
+    if file.status is Status.CANCELLING or is_cancelled:
         raise PipelineError(ErrorCode.CANCELLED)
+    # Dagster goes on with stages that do not need a failed one; they would have the file at work again, for nothing.
+    if file.run_id == run_id and file.status in _FAILED:
+        raise PipelineError(ErrorCode.LEASE_LOST, "this run has failed it already")
     if asked.max_tries is not None and file.run_id != run_id and file.tries >= asked.max_tries:
         raise PipelineError(ErrorCode.TRIES_EXHAUSTED, f"{file.tries} of {asked.max_tries}")
     returning_run = MediaFile.run_id == run_id
@@ -355,7 +361,8 @@ def fail_abandoned(
 
     A run that was requested for a `generation` and died before it claimed anything is covered: then nobody has claimed
     that generation yet. A run that people launched (None) counts only if it had claimed the file. A run that failed in
-    order, and that nobody will retry, has left its own error, which says more than `error`.
+    order, and that nobody will retry, has left its own error, which says more than `error`. A cancel leaves a file as
+    it had ended before, if it had.
     Returns whether the file has ended by this.
     """
     if generation is None:
@@ -368,6 +375,7 @@ def fail_abandoned(
             MediaFile.generation,
             MediaFile.status,
             MediaFile.tries,
+            MediaFile.ended_as,
             MediaFile.error_code,
             MediaFile.error_text,
         )
@@ -384,13 +392,19 @@ def fail_abandoned(
         if file is None:
             return False
         own = {"error_code": file.error_code, "error_text": file.error_text}
-        told = own if file.status is Status.QUEUED and file.error_code else _error_values(error)
+        # A run goes on with what does not need the stage that failed, so it may be found at work with its error noted.
+        is_noted = file.error_code and (file.status is Status.QUEUED or file.error_code == error.code)
+        told = own if is_noted else _error_values(error)
         if file.status is Status.CANCELLING:
             verdict = Status.CANCELLED
         else:
             known = PipelineError(ErrorCode(told["error_code"]))
             verdict = ending(known, tries=file.tries, max_tries=max_tries)
-        ended = update(MediaFile).where(MediaFile.id == file.id, may_become(verdict)).values(entering(verdict) | told)
+        values = entering(verdict) | told
+        if verdict is Status.CANCELLED and file.ended_as in NEXT[file.status]:
+            # As in `fail`: what it had when it ended before is still there.
+            values = entering(Status.QUEUED) | {"status": file.ended_as}
+        ended = update(MediaFile).where(MediaFile.id == file.id, may_become(values["status"])).values(values)
         connection.execute(ended)
         payload = {"error_code": told["error_code"], "status": verdict.value}
         events.announce_once(connection, file.id, file.generation, EventKind.FAILED, payload)

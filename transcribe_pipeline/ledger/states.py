@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Text, and_, cast, not_
 
 from transcribe_pipeline.errors import ErrorClass, ErrorCode, PipelineError
 from transcribe_pipeline.ledger.models import MediaFile, Status
@@ -64,6 +64,14 @@ class State(StrEnum):
 def state_of(status: Status, degraded: object) -> State:
     """:param degraded: the file's degraded stages, if any."""
     return State.DEGRADED if status is Status.COMPLETED and degraded else State(status.value)
+
+
+def in_state(state: State) -> ColumnElement[bool]:
+    """The files of which `state_of` says this."""
+    if state not in (State.COMPLETED, State.DEGRADED):
+        return MediaFile.status == Status(state.value)
+    is_whole = cast(MediaFile.degraded, Text) == "[]"
+    return and_(MediaFile.status == Status.COMPLETED, is_whole if state is State.COMPLETED else not_(is_whole))
 
 
 def entering(status: Status) -> dict[str, Any]:

@@ -116,6 +116,16 @@ class ArtifactStore:
         inherited = [pair for pair in found if pair[0] <= version.generation]
         return max(inherited)[1] if inherited else None
 
+    def inherited(self, partition_key: str, version: FileVersion) -> dict[str, int]:
+        """What `load` would find: name -> the generation that made it. One listing for all of them."""
+        found: dict[str, int] = {}
+        for key in self.store.list_keys(self._folder(partition_key, version.content)):
+            match = _GENERATION.search(key)
+            if match and key.endswith(_SUFFIX) and int(match[1]) <= version.generation:
+                name = key[match.end() : -len(_SUFFIX)]
+                found[name] = max(found.get(name, 0), int(match[1]))
+        return found
+
     def save_partial(self, partition_key: str, content: str, stage: str, name: str, artifact: BaseModel) -> None:
         """Keep part of a stage's work, for whichever run goes on with it; `discard_partial` ends that."""
         self._write(f"{self._partial(partition_key, content, stage)}/{name}{_SUFFIX}", artifact)

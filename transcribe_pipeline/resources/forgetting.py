@@ -14,7 +14,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from transcribe_pipeline.ledger import forgetting as rows
 from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.resources.listing import OldVersion
 from transcribe_pipeline.resources.object_store import ObjectStore
+from transcribe_pipeline.resources.quarantine import Quarantine
 from transcribe_pipeline.resources.run_history import RunHistory
 from transcribe_pipeline.resources.sidecars import is_sidecar, stem_of
 from transcribe_pipeline.resources.sqlite_files import scrub
@@ -134,8 +135,12 @@ class Places:
             versions |= set(self._old_versions(target))
             found.counts.update(rows.count(self.ledger, target.owner, target.media_file_id, target.transcript_ids))
             found.counts.update(self.history.count(target.partition_key, target.run_ids))
+        for entry in self._quarantine.about(self._is_of(known.values())):
+            found.add("quarantined objects", entry.size_bytes)
+        found.counts["cleanup plans' items"] += self._quarantine.mentions(self._is_of(known.values()))
         found.counts["mentions in Dagster"] += self.history.count_mentions(_keys(known.values()))
         found.counts["search documents"] += sum(held.partition_key in known for held in self.index.held())
+        versions |= set(self._old_versions_in_quarantine(known.values()))
         if self.owner:
             for kind, prefix in self._folders(self.owner).items():
                 for entry in self.store.entries(prefix):
@@ -171,9 +176,29 @@ class Places:
         yield from self.store.old_versions(f"{self._artifacts(target)}/")
         yield from self.store.old_versions(f"{self._results(target)}/")
 
+    def _old_versions_in_quarantine(self, targets: Iterable[Target]) -> Iterator[OldVersion]:
+        """Those of plans, too: what a plan was before it lost its items names them."""
+        is_meant, c = self._is_of(targets), self.configured
+        for version in self.store.old_versions(f"{c.artifacts_prefix}/quarantine/"):
+            if is_meant("/".join(version.key.removeprefix(f"{c.artifacts_prefix}/").split("/")[2:])):
+                yield version
+        yield from self.store.old_versions(f"{c.artifacts_prefix}/operations/cleanup/")
+
     def _old_versions_of_owner(self, owner: str) -> Iterator[OldVersion]:
         for prefix in self._folders(owner).values():
             yield from self.store.old_versions(f"{prefix}/")
+
+    @property
+    def _quarantine(self) -> Quarantine:
+        return Quarantine(self.store, self.configured.artifacts_prefix)
+
+    def _is_of(self, targets: Iterable[Target]) -> Callable[[str], bool]:
+        """Does a key belong to one of these files, or to the owner?"""
+        targets = list(targets)
+        keys = {target.object_key for target in targets}
+        folders = [f"{folder}/" for target in targets for folder in (self._artifacts(target), self._results(target))]
+        folders += [f"{folder}/" for folder in self._folders(self.owner).values()] if self.owner else []
+        return lambda key: key in keys or key.startswith(tuple(folders))
 
     def _artifacts(self, target: Target) -> str:
         return f"{self.configured.artifacts_prefix}/{target.partition_key}"
@@ -200,6 +225,8 @@ class Places:
         forgotten = self.look(targets)
         for target in targets:
             self._forget(target)
+        self._quarantine.forget(self._is_of(targets))
+        self.store.expunge(list(self._old_versions_in_quarantine(targets)))
         self.history.forget_names(_keys(targets))
         for target in targets:
             rows.forget_file(self.ledger, target.owner, target.media_file_id, target.transcript_ids)

@@ -48,6 +48,21 @@ class OldVersion(NamedTuple):
     size_bytes: int
 
 
+class UnfinishedWrite(NamedTuple):
+    """What a writer that died has left: a multipart upload of S3 that nobody completed, or a folder's staging file."""
+
+    key: str
+    upload_id: str
+    """Empty for staging files."""
+    size_bytes: int
+    started_at: datetime
+
+
+def is_staging(key: str) -> bool:
+    """Is this one of the names that obstore gives to files that it is writing?"""
+    return bool(_STAGING.search(key))
+
+
 def is_parsable(key: str) -> bool:
     """Can obstore address this key?"""
     return not _UNPARSABLE.search(key)
@@ -94,7 +109,7 @@ def _file_entry(root: Path, key: str) -> Entry:
     etag = f'"{status.st_ino:x}-{max(0, status.st_mtime_ns // 1000):x}-{status.st_size:x}"'
     # File systems hold dates that datetime does not.
     modified_at = datetime.fromtimestamp(min(max(0, status.st_mtime), _LAST_SECOND), UTC)
-    readable = stat.S_ISREG(status.st_mode) and is_parsable(key) and not _STAGING.search(key)
+    readable = stat.S_ISREG(status.st_mode) and is_parsable(key) and not is_staging(key)
     return Entry(key, etag, status.st_size, modified_at, readable)
 
 
@@ -134,6 +149,22 @@ def list_s3_versions(client: Any, bucket: str, root: str, prefix: str) -> Iterat
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 405, 501):
             raise
+
+
+def list_s3_unfinished(client: Any, bucket: str, root: str, prefix: str) -> Iterator[UnfinishedWrite]:
+    """Every multipart upload under `s3://bucket/root/prefix` that was neither completed nor aborted.
+
+    :raises botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: after `client`'s own retries.
+    """
+    base = f"{root}/" if root else ""
+    for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=f"{base}{prefix}/"):
+        for item in page.get("Uploads", ()):
+            parts = client.get_paginator("list_parts").paginate(
+                Bucket=bucket, Key=item["Key"], UploadId=item["UploadId"]
+            )
+            size = sum(part["Size"] for parts_page in parts for part in parts_page.get("Parts", ()))
+            key = item["Key"].removeprefix(base)
+            yield UnfinishedWrite(key, item["UploadId"], size, item["Initiated"].astimezone(UTC))
 
 
 def list_obstore(store: ObstoreStore, prefix: str, after: str | None) -> Iterator[Entry]:

@@ -12,6 +12,7 @@ obstore's threads do not survive a fork: a process forked after its parent used 
 import errno
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from urllib.parse import unquote, urlsplit
 import dagster as dg
 import obstore
 from obstore.exceptions import (
+    AlreadyExistsError,
     BaseError,
     GenericError,
     PermissionDeniedError,
@@ -43,10 +45,13 @@ from transcribe_pipeline.resources import sidecars
 from transcribe_pipeline.resources.listing import (
     Entry,
     OldVersion,
+    UnfinishedWrite,
     is_parsable,
+    is_staging,
     list_folder,
     list_obstore,
     list_s3,
+    list_s3_unfinished,
     list_s3_versions,
 )
 
@@ -76,6 +81,7 @@ _RETRY: "RetryConfig" = {
 }
 _DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOUD_SCHEMES = {"s3", "gs", "az"}
+_MD5_ETAG = re.compile(r'"?[0-9a-f]{32}"?')
 
 
 @dataclass(frozen=True)
@@ -114,13 +120,14 @@ class ObjectStore:
         self._scheme = parts.scheme
         self._bucket, self._base = parts.netloc, parts.path.strip("/")
         self._root: Path | None = None
+        self._is_plain_http = False
         if parts.scheme in ("", "file"):
             self._root = Path(unquote(parts.path) if parts.scheme else url).resolve()
             self._store: ObstoreStore = LocalStore(self._root, mkdir=True)
         else:
             # Naming an http:// endpoint is consent enough; obstore ignores AWS_ALLOW_HTTP once it is given options.
-            insecure = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-            options: ClientConfig = {**_CLIENT, "allow_http": insecure}
+            self._is_plain_http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+            options: ClientConfig = {**_CLIENT, "allow_http": self._is_plain_http}
             self._store = obstore_from_url(url, client_options=options, retry_config=_RETRY)
 
     # --- uploads ------------------------------------------------------------------------------------------------------
@@ -209,27 +216,46 @@ class ObjectStore:
         """
         try:
             with _disk_errors(), destination.open("wb") as file:
-                return self._copy(key, etag, file, max_bytes, on_progress or (lambda received, total: None))
+                return self._copy_intact(key, etag, file, max_bytes, on_progress or (lambda received, total: None))
         except BaseException:
             destination.unlink(missing_ok=True)
             raise
 
-    def _copy(
+    def _copy_intact(
         self, key: str, etag: str, file: BinaryIO, max_bytes: int, on_progress: Callable[[int, int], None]
     ) -> Fetched:
+        """TLS lets no altered byte through. Without it the bytes are compared with the MD5 that most etags are.
+
+        Of an encrypted bucket they are none: there, two readings that are equal must do.
+        """
+        fetched, md5 = self._copy(key, etag, file, max_bytes, on_progress)
+        if not self._is_plain_http or not _MD5_ETAG.fullmatch(etag) or md5 == etag.strip('"'):
+            return fetched
+        file.seek(0)
+        again, md5 = self._copy(key, etag, file, max_bytes, on_progress)
+        if md5 != etag.strip('"') and again.sha256 != fetched.sha256:
+            raise PipelineError(ErrorCode.STORE_UNAVAILABLE, "bytes were altered on their way, twice")
+        return again
+
+    def _copy(
+        self, key: str, etag: str, file: BinaryIO, max_bytes: int, on_progress: Callable[[int, int], None]
+    ) -> tuple[Fetched, str]:
+        """What was copied, and its MD5 where it may be asked for."""
         meta = self._unchanged(key, etag)
         size = meta["size"]
         if size > max_bytes:
             raise PipelineError(ErrorCode.TOO_LARGE, f"{size:,} bytes; the limit is {max_bytes:,}")
-        digest = hashlib.sha256()
+        digest, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         for start in range(0, size, _RANGE_BYTES):
             data = self._read(key, etag, start, min(start + _RANGE_BYTES, size))
             file.write(data)
             digest.update(data)
+            if self._is_plain_http:
+                md5.update(data)
             on_progress(start + len(data), size)
         # A folder has no snapshots: a file overwritten in place while its last range was read is noticed only here.
         self._unchanged(key, etag)
-        return Fetched(size, digest.hexdigest(), etag, meta["version"])
+        return Fetched(size, digest.hexdigest(), etag, meta["version"]), md5.hexdigest()
 
     def _read(self, key: str, etag: str, start: int, end: int) -> "Bytes":
         with self._source_errors():
@@ -258,6 +284,15 @@ class ObjectStore:
         """Write or replace an object; nobody ever sees a part of it."""
         with self._writing(len(data)):
             obstore.put(self._store, key, data)
+
+    def create_bytes(self, key: str, data: bytes) -> bool:
+        """Write an object unless there is one of that key. Of several who try at once, one is told True."""
+        with self._writing(len(data)):
+            try:
+                obstore.put(self._store, key, data, mode="create")
+            except AlreadyExistsError:
+                return False
+        return True
 
     def put_file(self, key: str, path: Path) -> None:
         """Write or replace an object from a file (multipart above 5 MiB); nobody ever sees a part of it."""
@@ -306,6 +341,72 @@ class ObjectStore:
         """Delete an object if it exists."""
         with suppress(FileNotFoundError), self._errors():
             obstore.delete(self._store, key)
+
+    def move(self, key: str, to: str, etag: str, *, replace: bool = False) -> bool:
+        """Move exactly the content that was listed with `etag`; within the store, so no byte passes through here.
+
+        False, and nothing moved, if the object is gone or another by now, or, unless `replace`, if there is one at
+        `to`. May be repeated after having been interrupted; between copy and deletion a cloud has both.
+        """
+        try:
+            if self.describe(key)[1] != etag or (not replace and self.exists(to)):
+                return False
+            if self._scheme == "s3":
+                self._copy_s3(key, to, etag)
+            else:
+                with self._errors():
+                    obstore.copy(self._store, key, to)
+        except FileNotFoundError:
+            return False
+        except PipelineError as error:
+            if error.code is ErrorCode.SOURCE_CHANGED:
+                return False
+            raise
+        self.delete(key)
+        return True
+
+    def _copy_s3(self, key: str, to: str, etag: str) -> None:
+        """boto3's copy is in parts where an object is above S3's 5 GB for one request; obstore's is not."""
+        base = f"{self._base}/" if self._base else ""
+        with _boto_object_errors():
+            self._s3_client.copy(
+                {"Bucket": self._bucket, "Key": base + key},
+                self._bucket,
+                base + to,
+                ExtraArgs={"CopySourceIfMatch": etag},
+            )
+
+    def drop_empty_folders(self, prefix: str) -> None:
+        """Folders in which nothing is left; clouds have none."""
+        _require_folder(prefix)
+        if self._root:
+            for folder, _, _ in os.walk(self._root / prefix, topdown=False):
+                with suppress(OSError):
+                    Path(folder).rmdir()
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedWrite]:
+        """Writes under a folder that were begun and not ended, by people as by us: S3's multipart uploads, and what
+        obstore leaves in a folder. Google and Azure end theirs by themselves."""
+        _require_folder(prefix)
+        if self._root:
+            for entry in list_folder(self._root, prefix, None):
+                if is_staging(entry.key):
+                    yield UnfinishedWrite(entry.key, "", entry.size_bytes, entry.modified_at)
+        elif self._scheme == "s3":
+            with _boto_errors():
+                yield from list_s3_unfinished(self._s3_client, self._bucket, self._base, prefix)
+
+    def abandon(self, write: UnfinishedWrite) -> None:
+        """End an unfinished write for good, if it has not ended meanwhile."""
+        _require_folder(write.key)
+        if self._root and is_staging(write.key):
+            (self._root / write.key).unlink(missing_ok=True)
+        elif self._scheme == "s3":
+            base = f"{self._base}/" if self._base else ""
+            with suppress(FileNotFoundError), _boto_object_errors():
+                self._s3_client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=base + write.key, UploadId=write.upload_id
+                )
 
     def delete_prefix(self, prefix: str) -> None:
         """Delete everything under a folder, and the folder.
@@ -474,6 +575,22 @@ def _boto_errors() -> Iterator[None]:
         raise PipelineError(ErrorCode.STORE_DENIED if denied else ErrorCode.STORE_UNAVAILABLE) from error
     except BotoCoreError as error:
         raise PipelineError(ErrorCode.STORE_UNAVAILABLE) from error
+
+
+@contextmanager
+def _boto_object_errors() -> Iterator[None]:
+    """The same for requests about one object, of whose absence and change only the caller knows the meaning."""
+    try:
+        with _boto_errors():
+            yield
+    except PipelineError as error:
+        answer = getattr(error.__cause__, "response", {}).get("ResponseMetadata", {})
+        match answer.get("HTTPStatusCode"):
+            case 404:
+                raise FileNotFoundError("no such object") from error
+            case 412:
+                raise PipelineError(ErrorCode.SOURCE_CHANGED) from error
+        raise
 
 
 def _require_folder(prefix: str) -> None:

@@ -29,15 +29,19 @@ class Recordings:
         self._max_bytes = max_bytes
 
     def original(
-        self, object_key: str, etag: str, *, on_progress: Callable[[float], None] | None = None
+        self, object_key: str, etag: str, size_bytes: int, *, on_progress: Callable[[float], None] | None = None
     ) -> tuple[Path, Fetched]:
-        """The uploaded object, exactly as listed with this etag. Raises as `ObjectStore.fetch` does."""
+        """The uploaded object, exactly as listed with this etag and size. Raises as `ObjectStore.fetch` does.
+
+        One that does not fit is not begun: it would fill the disk for everybody before it failed.
+        """
 
         def report(received: int, total: int) -> None:
             if on_progress:
                 on_progress(received / total)
 
         def fetch(path: Path) -> Fetched:
+            self._scratch.require_free(size_bytes)
             return self._store.fetch(object_key, etag, path, max_bytes=self._max_bytes, on_progress=report)
 
         return self._scratch.cached(_original(object_key, etag), fetch)

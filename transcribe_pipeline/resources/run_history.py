@@ -9,6 +9,7 @@ backfills. Those are found in its tables. These are internals; tests with a real
 """
 
 import json
+import logging
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from dagster._core.storage.event_log.schema import (
     DynamicPartitionsTable,
     SqlEventLogStorageTable,
 )
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.runs.schema import (
     BackfillTagsTable,
     BulkActionsTable,
@@ -44,6 +46,7 @@ from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.partitions import media_files
 from transcribe_pipeline.resources.sqlite_files import scrub
 
+_LOG = logging.getLogger(__name__)
 _PARTITION_TAG = "dagster/partition"
 _AT_WORK = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 _WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
@@ -98,6 +101,19 @@ class RunHistory:
         run = self._instance.get_run_by_id(run_id)
         return run is None or run.is_finished
 
+    # --- stopping -----------------------------------------------------------------------------------------------------
+
+    def terminate(self, partition_key: str) -> None:
+        """Cancel every unfinished run of a file, as the UI does. A run that cannot be reached is left to itself.
+
+        A queued run is cancelled at once; a run at work is interrupted, and ends in its own time.
+        """
+        for run in self._instance.get_runs(_of(partition_key, (*_WAITING, *_AT_WORK))):
+            try:
+                self._instance.run_coordinator.cancel_run(run.run_id)
+            except Exception as error:  # whatever a launcher raises whose other half is gone
+                _LOG.warning("Run %s could not be terminated: %s", run.run_id, type(error).__name__)
+
     def refuse_work(self, partition_key: str) -> None:
         """:raises PipelineError: LEASE_HELD, if a run works on this file, or a backfill is going to."""
         for run in self._instance.get_runs(_of(partition_key, _AT_WORK), limit=1):
@@ -146,28 +162,54 @@ class RunHistory:
     def forget(self, partition_key: str, run_ids: Sequence[str]) -> None:
         """Delete the file's runs with their events and logs, and its partition key. May be repeated."""
         ids = list({*run_ids, *self.run_ids(partition_key)})
-        for run_id in ids:
+        self.delete_runs(ids)
+        with self._events_database() as connection:
+            connection.execute(delete(SqlEventLogStorageTable).where(_of_partition(partition_key)))
+            connection.execute(
+                delete(AssetCheckExecutionsTable).where(AssetCheckExecutionsTable.c.partition == partition_key)
+            )
+        self._forget_latest(partition_key, ids)
+        self._instance.delete_dynamic_partition(str(media_files.name), partition_key)
+
+    def delete_runs(self, run_ids: Sequence[str]) -> int:
+        """Delete runs with their events, logs and files. May be repeated. Returns the bytes of the files that went."""
+        size = 0
+        for run_id in run_ids:
+            size += self._delete_logs(run_id)
             # As `instance.delete_run` does, but the run itself goes after everything that is found through it.
-            self._instance.compute_log_manager.delete_logs(prefix=[run_id])
-            self._instance.event_log_storage.delete_events(run_id)
+            self._delete_events(run_id)
             for path in self._run_files(run_id):
+                size += path.stat().st_size if path.exists() else 0
                 path.unlink(missing_ok=True)
             self._instance.run_storage.delete_run(run_id)
         with self._runs_database() as connection:
             # SQLite does not cascade.
-            connection.execute(delete(RunTagsTable).where(RunTagsTable.c.run_id.in_(ids)))
+            connection.execute(delete(RunTagsTable).where(RunTagsTable.c.run_id.in_(run_ids)))
         with self._events_database() as connection:
-            connection.execute(delete(SqlEventLogStorageTable).where(_of_partition(partition_key)))
-            connection.execute(
-                delete(AssetCheckExecutionsTable).where(
-                    or_(
-                        AssetCheckExecutionsTable.c.run_id.in_(ids),
-                        AssetCheckExecutionsTable.c.partition == partition_key,
-                    )
-                )
-            )
-        self._forget_latest(partition_key, ids)
-        self._instance.delete_dynamic_partition(str(media_files.name), partition_key)
+            of_runs = AssetCheckExecutionsTable.c.run_id.in_(run_ids)
+            connection.execute(delete(AssetCheckExecutionsTable).where(of_runs))
+        return size
+
+    def _delete_events(self, run_id: str) -> None:
+        storage = self._instance.event_log_storage
+        if not isinstance(storage, SqliteEventLogStorage):
+            storage.delete_events(run_id)
+            return
+        # Not its own database, which goes as a file: whoever opens it where it has gone already makes it anew.
+        with storage.index_connection() as connection:
+            storage.delete_events_for_run(connection, run_id)
+        storage.free_concurrency_slots_for_run(run_id)
+
+    def _delete_logs(self, run_id: str) -> int:
+        folder = self._log_folder(run_id)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder else 0
+        self._instance.compute_log_manager.delete_logs(prefix=[run_id])
+        return size
+
+    def _log_folder(self, run_id: str) -> Path | None:
+        """Where a machine's own log manager keeps what a run printed."""
+        manager = self._instance.compute_log_manager
+        return Path(manager._base_dir) / run_id if isinstance(manager, LocalComputeLogManager) else None
 
     def forget_names(self, keys: Sequence[str]) -> None:
         """Put 'forgotten' in place of these partition and object keys in records that several files share.

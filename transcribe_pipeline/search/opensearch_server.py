@@ -4,6 +4,7 @@ What belongs here: what any request has in common. What does not: what is reques
 """
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -24,6 +25,9 @@ _BUSY: Final = frozenset({429, 502, 503, 504})
 """HTTP says of these that the same request may succeed later."""
 _BLOCKED: Final = "cluster_block_exception"
 """The disk is nearly full, or the index closed for maintenance: for people, and with statuses 403 and 429."""
+
+_ERROR_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,80}")
+"""What OpenSearch calls an error. A proxy's answer is free text, and may repeat the password that it was sent."""
 
 
 class Busy(Exception):
@@ -106,6 +110,8 @@ def failure_of(response: Mapping[str, Any]) -> Exception:
 
 def _failure(status: int, kind: str, reason: str = "") -> Exception:
     """What an HTTP status with OpenSearch's name for the error means to us. `reason` may quote what was sent."""
+    if not _ERROR_NAME.fullmatch(kind):
+        kind, reason = "from something that is not OpenSearch", ""
     if status in _BUSY or status >= 500 or kind == _BLOCKED:
         return PipelineError(ErrorCode.SEARCH_UNAVAILABLE, f"OpenSearch: {status} {kind}")
     if status in (401, 403):

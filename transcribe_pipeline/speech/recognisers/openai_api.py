@@ -8,6 +8,7 @@ Retries of what may pass (429, 5xx, connection) are the openai client's own, whi
 """
 
 import io
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import soundfile
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from transcribe_pipeline.artifacts import RecognisedSegment, RecognisedWord
 from transcribe_pipeline.errors import ErrorCode, PipelineError
@@ -237,12 +238,18 @@ class OpenAIAudio:
             language = request.language or openai.omit
             response = self.client.audio.transcriptions.with_raw_response.create(**arguments, language=language)
         try:
-            return _Answer.model_validate_json(response.content)
-        except ValidationError:
+            return _Answer.model_validate_json(_encodable(response.content))
+        except (ValueError, RecursionError):
             raise _refused("its answer is not a transcription") from None
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
+
+
+def _encodable(answer: bytes) -> bytes:
+    """JSON whose text can be encoded: models that spell bytes emit halves of characters, which must not cost a
+    transcript. Raises ValueError, RecursionError."""
+    return json.dumps(json.loads(answer.decode("utf-8", "replace")), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _by_group(answer: _Answer, upload: _Upload, language: str | None) -> list[list[RecognisedSegment]]:

@@ -1,0 +1,140 @@
+"""What Dagster's instance tells of itself: daemons, the queue of runs, places in pools, the assets of operations.
+
+Asked of its storage alone: no daemon, web server or code server has to be there.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster._utils.tags import TagConcurrencyLimitsCounter
+
+from transcribe_pipeline.operations.health.report import Daemon, Dagster, Operation
+from transcribe_pipeline.stage import OWNER_TAG
+
+_QUEUED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
+_QUEUE_DAEMON = "QUEUED_RUN_COORDINATOR"
+SPEECH_POOL = "speech"
+SPEECH_STAGES = frozenset({"transcription", "alignment", "diarization"})
+"""Those that take a place in that pool."""
+_RUNS_TOLD = 1_000
+"""More can hardly run at once; the rest is not looked at."""
+
+
+def look(instance: dg.DagsterInstance, now: datetime, fail_windows: Mapping[str, timedelta]) -> Dagster:
+    """:param fail_windows: asset -> from which age on it is overdue."""
+    running = instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES), limit=_RUNS_TOLD)
+    oldest = next(iter(instance.get_run_records(_QUEUED, limit=1, ascending=True)), None)
+    daemons = _daemons(instance, now)
+    most = _most_runs(instance)
+    waits_for = ""
+    if oldest:
+        runs = [record.dagster_run for record in running]
+        waits_for = _waits_for(instance, oldest.dagster_run, runs, daemons, most)
+    return Dagster(
+        daemons=daemons,
+        queued_runs=instance.get_runs_count(_QUEUED) if oldest else 0,
+        running_runs=len(running),
+        most_runs=most,
+        speech_places=_pool_places(instance, SPEECH_POOL),
+        oldest_queued_run=oldest.dagster_run.run_id if oldest else None,
+        oldest_queued_seconds=(now - _aware(oldest.create_timestamp)).total_seconds() if oldest else None,
+        oldest_waits_for=waits_for,
+        idle_slot_holders=_idle_slot_holders(instance),
+        operations=_operations(instance, now, fail_windows),
+    )
+
+
+def _most_runs(instance: dg.DagsterInstance) -> int | None:
+    queue = instance.get_concurrency_config().run_queue_config
+    return None if queue is None or queue.max_concurrent_runs < 0 else queue.max_concurrent_runs
+
+
+def _pool_places(instance: dg.DagsterInstance, pool: str) -> int | None:
+    known = {limit.name: limit.limit for limit in instance.event_log_storage.get_pool_limits()}
+    return known.get(pool, instance.get_concurrency_config().pool_config.default_pool_limit)
+
+
+def _daemons(instance: dg.DagsterInstance, now: datetime) -> list[Daemon]:
+    return [
+        Daemon(
+            name=name,
+            healthy=bool(status.healthy),
+            seconds_since_heartbeat=status.last_heartbeat and max(now.timestamp() - status.last_heartbeat.timestamp, 0),
+        )
+        for name, status in sorted(instance.get_daemon_statuses().items())
+        if status.required
+    ]
+
+
+def _waits_for(
+    instance: dg.DagsterInstance,
+    waiting: dg.DagsterRun,
+    running: Sequence[dg.DagsterRun],
+    daemons: Sequence[Daemon],
+    most: int | None,
+) -> str:
+    """As the queue's daemon decides, in its order."""
+    if any(daemon.name == _QUEUE_DAEMON and not daemon.healthy for daemon in daemons):
+        return "the daemon that starts queued runs, which gives no sign of life"
+    if most is not None and len(running) >= most:
+        return f"a place among the runs: {len(running)} of {most} are taken"
+    queue = instance.get_concurrency_config().run_queue_config
+    if queue and TagConcurrencyLimitsCounter(list(queue.tag_concurrency_limits), running).is_blocked(waiting):
+        file = waiting.tags.get(PARTITION_NAME_TAG)
+        if file and any(run.tags.get(PARTITION_NAME_TAG) == file for run in running):
+            return "another run of the same file"
+        owner = waiting.tags.get(OWNER_TAG)
+        busy = sum(run.tags.get(OWNER_TAG) == owner for run in running)
+        return f"the owner's other runs: {busy} of them are at work"
+    concurrency = waiting.run_op_concurrency
+    pools = sorted(concurrency.all_pools or ()) if concurrency else []
+    full = [pool for pool in pools if _is_full(instance, pool)]
+    if full:
+        return f"its turn, or a place in the pool '{full[0]}'"
+    return "its turn"
+
+
+def _is_full(instance: dg.DagsterInstance, pool: str) -> bool:
+    places = _pool_places(instance, pool)
+    return places is not None and instance.event_log_storage.get_concurrency_info(pool).active_slot_count >= places
+
+
+def _idle_slot_holders(instance: dg.DagsterInstance) -> list[str]:
+    storage = instance.event_log_storage
+    holders = {
+        run_id
+        for pool in storage.get_concurrency_keys()
+        for run_id in storage.get_concurrency_info(pool).active_run_ids
+    }
+    if not holders:
+        return []
+    at_work = dg.RunsFilter(run_ids=sorted(holders), statuses=IN_PROGRESS_RUN_STATUSES)
+    return sorted(holders - {run.run_id for run in instance.get_runs(at_work)})
+
+
+def _operations(instance: dg.DagsterInstance, now: datetime, fail_windows: Mapping[str, timedelta]) -> list[Operation]:
+    keys = [dg.AssetKey(name) for name in fail_windows]
+    made = {
+        record.asset_entry.asset_key.to_user_string(): record.asset_entry.last_materialization
+        for record in instance.get_asset_records(keys)
+    }
+    found = []
+    for name, window in fail_windows.items():
+        latest = made.get(name)
+        at = datetime.fromtimestamp(latest.timestamp, UTC) if latest else None
+        is_overdue = at is not None and now - at > window
+        found.append(Operation(name=name, last_success=at, is_overdue=is_overdue, figures=_figures(latest)))
+    return found
+
+
+def _figures(made: dg.EventLogEntry | None) -> dict[str, float]:
+    """The numbers among an asset's metadata."""
+    metadata = made.asset_materialization.metadata if made and made.asset_materialization else {}
+    return {name: value.value for name, value in metadata.items() if isinstance(value.value, int | float)}
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
