@@ -11,6 +11,18 @@ from tests.servers.postgres import postgres_server
 from tests.servers.s3 import s3_server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--nightly", action="store_true", help="also what takes too long for every change")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("nightly"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("nightly")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+
+
 @pytest.fixture(scope="session")
 def testdata() -> Path:
     """Folder of real recordings with ground truth, named by TRANSCRIBE_TESTDATA; tests that need it skip without."""

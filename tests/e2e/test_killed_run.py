@@ -103,15 +103,13 @@ def test_killed_inside_the_transaction_of_the_record(on_postgres: Home, two_spea
     assert_converged(on_postgres, key, "transcript_record")
 
 
-def test_a_run_that_is_killed_again_and_again_ends_in_an_error_that_says_so(
-    on_postgres: Home, two_speakers: Path
-) -> None:
+def test_a_file_whose_runs_are_killed_again_and_again_is_quarantined(on_postgres: Home, two_speakers: Path) -> None:
     key = on_postgres.drop(two_speakers, "ann", "always killed.wav")
     for attempt in (1, 2, 3):  # the run and its two retries
         on_postgres.wait(key, lambda seen, n=attempt: seen.attempts == n and seen.stage == "transcription")  # type: ignore[misc]
         wait_for(lambda: _kill(on_postgres), 30, lambda: "no run process")
     file = on_postgres.wait(key, lambda seen: seen.status in TERMINAL)
-    assert (file.status, file.error_code) == (Status.ERROR, "WORKER_LOST")
+    assert (file.status, file.error_code) == (Status.QUARANTINED, "WORKER_LOST")
 
 
 def _kill(home: Home) -> bool:

@@ -20,11 +20,14 @@ from tests.faults.harness import Site, Speech, new_database, quick_speech
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fault-table", type=Path, help="publish results to this Markdown file, and beside it as .jsonl")
+    parser.addoption(
+        "--fault-table", metavar="PATH", help="publish results to this Markdown file, and beside it as .jsonl"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "row(*numbers): rows of the fault matrix that a test proves")
+    config.pluginmanager.register(_Recorder())
     if config.getoption("fault_table", None) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Collector(config))
 
@@ -41,27 +44,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.faults)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Any:
-    before = invariants.CHECKS
-    item.user_properties.append(("rows", tuple(sorted({n for mark in item.iter_markers("row") for n in mark.args}))))
-    item.user_properties.append(("checks", lambda: invariants.CHECKS - before))
-    return (yield)
+class _Recorder:
+    """Puts a test's rows and checks into its reports. Not hooks of this file: those would miss the tests elsewhere."""
 
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    report = yield
-    # Plain values only: workers send them to whoever writes the table.
-    report.user_properties = [(name, value() if callable(value) else value) for name, value in item.user_properties]
-    return report
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        report = yield
+        rows = sorted({number for mark in item.iter_markers("row") for number in mark.args})
+        if rows:
+            report.user_properties = [("rows", rows), ("checks", invariants.CHECKS)]
+        if call.when == "teardown":
+            invariants.CHECKS = 0
+        return report
 
 
 class _Collector:
     """Of the process that writes the table: it hears of every test, whichever worker ran it."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._path: Path = config.getoption("fault_table")
+        self._path = Path(config.getoption("fault_table"))
         self._results: dict[str, table.Result] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -124,6 +125,6 @@ def golden(tmp_path_factory: pytest.TempPathFactory, speech: Speech, recording: 
     key = quiet.drop(recording, "ann")
     quiet.work(key)
     result = invariants.result_of(quiet, key)
-    assert result["status"] == "completed", result
+    assert (result["status"], len(result["published"])) == ("completed", 6), result
     quiet.close()
     return result

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -158,8 +159,7 @@ _CHANGING = (
 
 
 def _without_names(text: str, file: FileView) -> str:
-    stem, _, _ = file.file_name.rpartition(".")
-    for name in (file.partition_key, file.object_key, file.file_name, stem):
+    for name in (file.partition_key, file.object_key, quote(file.object_key), file.file_name, quote(file.file_name)):
         text = text.replace(name, "NAME")
     for pattern, word in _CHANGING:
         text = pattern.sub(word, text)

@@ -265,7 +265,7 @@ ROWS: Mapping[int, Row] = {
         "empty, foreign and overlapping prefixes, another installation's database",
         "refused; dry run is the default; what goes is capped and listed",
         also=(
-            "tests/operations/cleanup/test_deep_cleanup.py::test_wrong_prefixes_and_wrong_databases_are_refused",
+            "tests/operations/cleanup/test_deep_cleanup.py::test_a_wrong_database_is_refused",
             "tests/operations/cleanup/test_deep_cleanup.py::test_a_plan_tells_what_would_go_and_deletes_nothing",
             "tests/operations/cleanup/test_deep_cleanup.py::test_a_large_plan_must_be_wanted",
         ),

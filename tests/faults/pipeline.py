@@ -7,6 +7,7 @@ by a service on this machine, in OpenAI's wire format, that hears the same words
 import io
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Pipeline:
 
     world: World
     heard: Speech
-    put_object: Callable[[str, bytes], None] | None = None
+    put_object: Callable[[str, bytes], object] | None = None
     """Where the store is no folder: puts (key, bytes) as a person does."""
     results: dict[str, dg.ExecuteInProcessResult] = field(default_factory=dict)
     """The last run of each partition."""
@@ -192,16 +193,8 @@ def _is_tool(process: psutil.Process) -> bool:
         return False
 
 
-def leftovers(home: Path) -> list[str]:
-    """Scratch folders whose process is no more."""
-    root = home / "scratch"
-    return [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
-
-
 def ffmpeg(target: Path, *arguments: str) -> bytes:
     """Let ffmpeg make a small recording and give its bytes: `target` tells the container by its suffix."""
-    import subprocess
-
     command = ["ffmpeg", "-v", "error", "-nostdin", "-y", *arguments, os.fspath(target)]
     subprocess.run(command, check=True, timeout=120)
     return target.read_bytes()

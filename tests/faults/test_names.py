@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -43,8 +43,8 @@ UNUSABLE = [
 @pytest.fixture
 def on_s3(
     s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speech: Speech
-) -> Iterator[tuple[Pipeline, Any]]:
-    """An installation whose store is a bucket, and the client that people upload with."""
+) -> Iterator[tuple[Pipeline, Callable[[], list[str]]]]:
+    """An installation whose store is a bucket, and what tells all the keys in it."""
     for name, value in {
         "AWS_ENDPOINT_URL": s3_endpoint,
         "AWS_REGION": "us-east-1",
@@ -55,7 +55,7 @@ def on_s3(
     client, bucket = boto3.client("s3", region_name="us-east-1", endpoint_url=s3_endpoint), f"names-{uuid4().hex}"
     client.create_bucket(Bucket=bucket)
     with pipeline(tmp_path / "home", monkeypatch, speech, store_url=f"s3://{bucket}") as found:
-        found.put_object = lambda key, data: client.put_object(Bucket=bucket, Key=key, Body=data) and None
+        found.put_object = lambda key, data: client.put_object(Bucket=bucket, Key=key, Body=data)
         yield found, lambda: [item["Key"] for item in client.list_objects_v2(Bucket=bucket)["Contents"]]
 
 
@@ -109,7 +109,7 @@ def people_see(home: Path) -> list[dict[str, Any]]:
 
 
 @row(38, 39)
-def test_strange_names_on_s3(on_s3: tuple[Pipeline, Any]) -> None:
+def test_strange_names_on_s3(on_s3: tuple[Pipeline, Callable[[], list[str]]]) -> None:
     """As long as S3 allows, and keys that lead outside where a key is taken for a path."""
     found, keys = on_s3
     long = "n" * (1_024 - len("uploads/ann/.wav")) + ".wav"

@@ -5,7 +5,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -117,21 +117,29 @@ def test_killed_every_time(site: Site, recording: Path) -> None:
 def test_a_media_tool_dies_with_its_run(site: Site, recording: Path, golden: Result) -> None:
     """The run is killed while ffmpeg reads for it; a copy of it that lived on would hold disk and processors."""
     key = site.drop(recording, "ann")
-    tools: list[psutil.Process] = []
-
-    def is_reading() -> bool:
-        tools[:] = [each for each in site.processes() if each.name() in ("ffmpeg", "ffprobe", "exiftool", "perl")]
-        for tool in tools:
-            tool.suspend()
-        return bool(tools)
-
     with site.worker(key) as run:
-        eventually(is_reading, "no media tool was started")
+        tools = frozen_tools(psutil.Process(run.pid))
         run.kill()
         run.wait()
     eventually(lambda: not any(tool.is_running() for tool in tools), "the tool outlived its run")
     site.recover(key)
     assert_sound(site, golden=golden, completed=[key])
+
+
+def frozen_tools(run: psutil.Process) -> list[psutil.Process]:
+    """The first media tools that the run starts, stopped in the midst of their work."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        tools = []
+        with suppress(psutil.Error):
+            for child in run.children(recursive=True):
+                if child.name() in ("ffmpeg", "ffprobe", "exiftool", "perl"):
+                    child.suspend()
+                    tools.append(child)
+        if tools:
+            return tools
+        time.sleep(0.002)  # they work for a tenth of a second
+    raise AssertionError("no media tool was started")
 
 
 # --- 6 --------------------------------------------------------------------------------------------------------------

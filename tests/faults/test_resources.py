@@ -36,7 +36,6 @@ FULL_STORE = in_namespace(
 )
 SMALL_FILES = ["prlimit", "--fsize=8000000"]
 
-
 UNANSWERED = timedelta(seconds=UNANSWERED_SECONDS + 1)
 
 

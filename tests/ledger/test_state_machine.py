@@ -206,11 +206,11 @@ def _machine(engine: Engine) -> type[RuleBasedStateMachine]:
     return Ledger
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_any_order_of_events(engine: Engine):
     run_state_machine_as_test(
         _machine(engine),
         settings=settings(
-            max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

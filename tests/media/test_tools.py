@@ -51,6 +51,14 @@ def test_cannot_take_more_memory_than_allowed(tmp_path):
     assert "MemoryError" in output.stderr
 
 
+def test_a_process_under_tighter_limits_can_still_start_tools(tmp_path):
+    """Where prlimit refuses, the tool seems to have refused the recording."""
+    ask = "import sys, pathlib; from transcribe_pipeline.media.tools import run_tool;"
+    ask += "sys.exit(run_tool(['true'], folder=pathlib.Path(sys.argv[1]), seconds=20).returncode)"
+    limited = ["prlimit", f"--as={2**30}", "--cpu=30", sys.executable, "-c", ask, str(tmp_path)]
+    assert subprocess.run(limited, check=False, timeout=60).returncode == 0
+
+
 def test_missing_tool_is_named(tmp_path):
     with pytest.raises(PipelineError) as caught:
         run_tool(["no-such-tool"], folder=tmp_path, seconds=1)

@@ -561,6 +561,7 @@ def test_missing_stages_wait_for_a_run_that_is_under_way(place: Place):
 
 def test_speech_takes_along_what_is_built_from_it():
     assert stages_to_repeat(["summary", "chapters"]) == ["chapters", "summary"]
+    assert stages_to_repeat(["a stage of long ago"]) == []
     assert stages_to_repeat(["diarization"]) == list(STAGES)[list(STAGES).index("diarization") :]
 
 
@@ -570,12 +571,14 @@ def test_speech_takes_along_what_is_built_from_it():
 def test_files_whose_uploads_are_gone(place: Place):
     gone, there, late = place.add("ann/gone.wav"), place.add("ann/there.wav"), place.at_work("ann/late.wav")
     place.make(late.partition_key, before("transcription"))
-    leases.fail(place.ledger, late, STORE_DOWN, final=True)
-    place.sql("UPDATE media_file SET resume_from = 'transcription' WHERE id = :id", id=late.media_file_id)
-    for name in ("gone", "late"):
+    leases.fail(place.ledger, late, PipelineError(ErrorCode.SERVICE_REFUSED), final=True)
+    spent = failed(place, STORE_DOWN, 2, "ann/spent.wav")
+    place.sql("UPDATE media_file SET tries = 3 WHERE partition_key = :key", key=spent)
+    for name in ("gone", "late", "spent"):
         (place.folder / f"uploads/ann/{name}.wav").unlink()
     assert done(place.recover()) == {}, "a pass that does not look into the store cannot know"
-    assert done(place.recover(scan_orphans=True)) == {(Cause.OBJECT_GONE, Action.ORPHANED): 1}
+    assert done(place.recover(scan_orphans=True)) == {(Cause.OBJECT_GONE, Action.ORPHANED): 2}
+    assert place.file(spent).status is Status.ORPHANED
     assert (place.file(gone).status, place.file(gone).error_code) == (Status.ORPHANED, "SOURCE_GONE")
     assert place.file(there).status is Status.PENDING
     assert place.file(late.partition_key).status is Status.ERROR, "its audio is there: it needs the upload no more"
@@ -591,11 +594,13 @@ def test_a_dead_run_s_file_whose_upload_is_gone(place: Place):
 
 def test_folders_that_no_file_has_are_counted_and_left(place: Place):
     key = place.add()
-    for folder in (f"artifacts/{key}", "artifacts/lost-1", "artifacts/lost-2", f"results/ann/{key}", "results/bob/x"):
+    lost = ["lost-0123456789ab", "lost-ba9876543210"]
+    of_files = [f"artifacts/{key}", f"results/ann/{key}", *(f"artifacts/{name}" for name in lost)]
+    for folder in (*of_files, f"results/bob/{lost[0]}", "artifacts/operations"):
         place.store.put_bytes(f"{folder}/c/g0001/a.json.zst", b"")
         place.store.put_bytes(f"{folder}/c/g0001/b.json.zst", b"")
     assert place.recover(scan_orphans=True).orphaned_folders == {"artifacts": 2, "results": 1}
-    assert place.store.exists("artifacts/lost-1/c/g0001/a.json.zst")
+    assert place.store.exists(f"artifacts/{lost[0]}/c/g0001/a.json.zst")
 
 
 def test_a_file_that_is_being_forgotten_is_nobody_s_business(place: Place):

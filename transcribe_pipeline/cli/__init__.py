@@ -11,7 +11,9 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
+from transcribe_pipeline.cli import administration
 from transcribe_pipeline.cli.output import EXIT_CODES, Commands
+from transcribe_pipeline.cli.parameters import AnyStageName, Json, Name, Names, Owner, StateName
 
 app = typer.Typer(
     name="transcribe",
@@ -22,10 +24,6 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Name = Annotated[str, typer.Argument(help="File name, partition key, object key or id.", show_default=False)]
-Owner = Annotated[str | None, typer.Option(help="Only files of this owner.", show_default=False)]
-StatusName = Literal["pending", "queued", "processing", "completed", "error"]
 # An enumeration, since typer takes no list of literals. Named like their values.
 FormatName = StrEnum(
     "FormatName",
@@ -104,7 +102,7 @@ def add(
 @app.command()
 def ls(
     owner: Owner = None,
-    status: Annotated[StatusName | None, typer.Option(help="Only files in this state.", show_default=False)] = None,
+    status: Annotated[StateName | None, typer.Option(help="Only files in this state.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 100,
     as_json: Json = False,
 ) -> None:
@@ -358,11 +356,20 @@ def rollback(name: Name, owner: Owner = None, force: Force = False) -> None:
 
 @app.command()
 def reprocess(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE...", help="File names or keys.", show_default=False)
-    ] = None,
+    names: Names = None,
     every: Annotated[bool, typer.Option("--all", help="All files; with --owner, all of that owner.")] = False,
     owner: Owner = None,
+    pattern: Annotated[
+        str | None, typer.Option("--name", help="Only files whose names are like this: '*.mp3'.")
+    ] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only files added at or after this time (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only files added before this time (UTC).")] = None,
+    language: Annotated[str | None, typer.Option(help="Whose transcript is in this language, such as de.")] = None,
+    model: Annotated[str | None, typer.Option(help="Whose transcript it made: 'base', 'faster-whisper base'.")] = None,
+    from_stage: Annotated[
+        AnyStageName | None,
+        typer.Option("--from", help="Begin with this stage; what earlier ones made is used again.", show_default=False),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="NAME=VALUE", help="May be repeated. 'NAME=' takes one back."),
@@ -375,10 +382,23 @@ def reprocess(
     The options stay with the file for later versions too. New uploads go first. Prints partition keys.
 
     Example: transcribe reprocess interview.mp4 --option model=small --option vocabulary="Acme, Zoë"
+
+    Example: transcribe reprocess --model base --language de --option model=small
     """
     from transcribe_pipeline.cli import versions
+    from transcribe_pipeline.ledger.slices import Slice
 
-    versions.reprocess(names or [], option or [], every=every, owner=owner, clear=clear, wait=wait)
+    within = Slice(
+        owner=owner,
+        names=pattern,
+        since=since.replace(tzinfo=UTC) if since else None,
+        until=until.replace(tzinfo=UTC) if until else None,
+        language=language,
+        model=model,
+    )
+    versions.reprocess(
+        names or [], option or [], within=within, every=every, clear=clear, from_stage=from_stage, wait=wait
+    )
 
 
 @app.command()
@@ -565,6 +585,11 @@ def voices_relabel(owner: WhoseVoices = None, as_json: Json = False) -> None:
     from transcribe_pipeline.cli import voices
 
     voices.relabel(owner=owner, as_json=as_json)
+
+
+# --- operations -------------------------------------------------------------------------------------------------------
+
+app.add_typer(administration.commands)
 
 
 # --- the search index -------------------------------------------------------------------------------------------------

@@ -90,6 +90,8 @@ def apply(plan_id: str, *, originals: list[str], even_if_large: bool, yes: bool,
     output.stdout().print(rows)
     if receipt.ended:
         output.note(f"Unfinished writes ended: {receipt.ended:,}.")
+    if receipt.left_alone:
+        output.note(f"Left alone, since somebody asked for their files meanwhile: {receipt.left_alone:,}.")
     if receipt.unnamed_originals:
         output.note(f"Uploads that stay, since nobody named them: {receipt.unnamed_originals:,}.")
     output.note(f"Until {receipt.restorable_until}: transcribe cleanup restore {plan_id}")

@@ -43,6 +43,8 @@ _CODE_OF_ERROR = {
     ErrorCode.VOICE_UNKNOWN: ExitCode.NOT_FOUND,
     ErrorCode.VOICE_REFUSED: ExitCode.USAGE,
     ErrorCode.BAD_GOLDEN_SET: ExitCode.USAGE,
+    ErrorCode.BAD_REQUEST: ExitCode.USAGE,
+    ErrorCode.PLAN_UNKNOWN: ExitCode.NOT_FOUND,
     ErrorCode.BAD_QUERY: ExitCode.USAGE,
     ErrorCode.BAD_EXPORT: ExitCode.USAGE,
 }

@@ -207,19 +207,18 @@ def reprocess(
     names: Sequence[str],
     assignments: Sequence[str],
     *,
+    within: Slice,
     every: bool,
     clear: bool,
+    from_stage: str | None,
     wait: bool,
-    within: Slice | None = None,
-    from_stage: str | None = None,
-    owner: str | None = None,
 ) -> None:
     from transcribe_pipeline.operations.requests import reprocess as process_again
 
     configured = load_settings()
     wishes = file_options.parse_assignments(assignments)
     ledger = open_ledger(configured)
-    chosen = choose(ledger, names, within or Slice(owner=owner), every=every)
+    chosen = choose(ledger, names, within, every=every)
     keys = [file.partition_key for file in chosen]
     answers = process_again(
         ledger,

@@ -109,7 +109,6 @@ def suspects(
     unanswered_seconds: float,
     max_tries: int,
     only: Sequence[str] | None = None,
-    now: datetime | None = None,
 ) -> list[Suspect]:
     """At most `limit` files that may be stuck, in the order in which they came to their status.
 
@@ -119,7 +118,7 @@ def suspects(
 
     :param only: partition keys. These are not spared the times of rest, nor what may still be answered.
     """
-    moment = now or datetime.now(UTC)
+    now = datetime.now(UTC)
     repeated = and_(
         OperationEntry.media_file_id == MediaFile.id,
         OperationEntry.generation == MediaFile.generation,
@@ -143,10 +142,10 @@ def suspects(
         repeats < _MAX_REPEATS,
     )
     if only is None:
-        queued &= MediaFile.status_since <= moment - timedelta(seconds=unanswered_seconds)
-        may_pass &= MediaFile.finished_at <= _rested_since(MediaFile.tries, moment, max_tries)
+        queued &= MediaFile.status_since <= now - timedelta(seconds=unanswered_seconds)
+        may_pass &= MediaFile.finished_at <= _rested_since(MediaFile.tries, now, max_tries)
         last = func.coalesce(repeated_at, MediaFile.finished_at, type_=UtcDateTime())
-        lacking &= last <= _rested_since(repeats + 1, moment, _MAX_REPEATS)
+        lacking &= last <= _rested_since(repeats + 1, now, _MAX_REPEATS)
     wanted = or_(at_work, queued, may_pass, lacking)
     statement = (
         select(
@@ -184,8 +183,9 @@ class Waiting:
     at_work: int
 
 
-def waiting(engine: Engine, *, now: datetime | None = None) -> Waiting:
-    settling = and_(MediaFile.status == Status.PENDING, MediaFile.eligible_at > (now or datetime.now(UTC)))
+def waiting(engine: Engine) -> Waiting:
+    """What waits, and what works."""
+    settling = and_(MediaFile.status == Status.PENDING, MediaFile.eligible_at > datetime.now(UTC))
     live = and_(MediaFile.status.in_(AT_WORK), MediaFile.lease_until > clock())
     conditions = (MediaFile.status == Status.QUEUED, settling, MediaFile.status == Status.PENDING, live)
     counts: list[Any] = [func.count(case((condition, 1))) for condition in conditions]

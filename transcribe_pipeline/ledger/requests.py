@@ -35,7 +35,7 @@ class Stopped:
     generation: int
     before: Status
     after: Status
-    """CANCELLED, or however it had ended before. CANCELLING where a run holds it; `before` where nothing was at hand."""
+    """CANCELLED, or however it had ended before. CANCELLING where a run holds it; `before` where it had ended."""
     holder: str | None
     """The run that holds it, and that has to end."""
 

@@ -10,6 +10,7 @@ run Python between fork and exec, which can deadlock in a process with threads (
 import fcntl
 import os
 import re
+import resource
 import selectors
 import shutil
 import signal
@@ -110,13 +111,19 @@ def _confinement(seconds: float) -> list[str]:
     return [
         *(_absolute("setpriv"), "--pdeathsig", "KILL", "--no-new-privs", "--"),
         _absolute("prlimit"),
-        f"--as={_MEMORY_BYTES}",
+        f"--as={_within(resource.RLIMIT_AS, _MEMORY_BYTES)}",
         # Wall clock is the real limit; this one also holds while we ourselves are frozen. Twice, for two threads.
-        f"--cpu={int(2 * seconds) + 1}",
+        f"--cpu={_within(resource.RLIMIT_CPU, int(2 * seconds) + 1)}",
         "--fsize=0",
         "--core=0",
         "--",
     ]
+
+
+def _within(kind: int, wanted: int) -> int:
+    """No more than we may have ourselves: prlimit would refuse, which looks as if the tool had refused the file."""
+    _, most = resource.getrlimit(kind)
+    return wanted if most == resource.RLIM_INFINITY else min(wanted, most)
 
 
 def _environment(folder: Path) -> dict[str, str]:

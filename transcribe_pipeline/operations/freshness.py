@@ -47,18 +47,17 @@ def longest_pause(cron: str, time_zone: str) -> timedelta:
 def policies(configured: Settings) -> dict[str, dg.FreshnessPolicy]:
     """Asset -> when the UI warns, and when it calls the asset stale.
 
-    A run may be late by its place in the queue; one tick missed is a warning, unless a week would pass until the next.
+    A run may be late by its place in the queue, so the warning comes some time after the tick.
     """
+    stale = fail_windows(configured)
     return {
-        asset: dg.FreshnessPolicy.time_window(
-            warn_window=pause + min(pause / 4, 6 * _HOUR), fail_window=pause + min(pause, _DAY)
-        )
+        asset: dg.FreshnessPolicy.time_window(warn_window=pause + min(pause / 4, 6 * _HOUR), fail_window=stale[asset])
         for asset, pause in windows(configured).items()
     }
 
 
 def fail_windows(configured: Settings) -> dict[str, timedelta]:
-    """Asset -> from which age on it is stale."""
+    """Asset -> from which age on it is stale: a second tick was missed, or a day has passed since the first."""
     return {asset: pause + min(pause, _DAY) for asset, pause in windows(configured).items()}
 
 

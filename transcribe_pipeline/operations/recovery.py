@@ -29,6 +29,7 @@ from transcribe_pipeline.ledger.models import Status
 from transcribe_pipeline.ledger.recovery import Act, Suspect
 from transcribe_pipeline.ledger.states import NEXT, UNFINISHED
 from transcribe_pipeline.operations import runs
+from transcribe_pipeline.partitions import PARTITION_KEY
 from transcribe_pipeline.resources.artifact_store import ArtifactStore, FileVersion, content_id
 from transcribe_pipeline.resources.object_store import ObjectStore
 from transcribe_pipeline.scratch import sweep
@@ -38,6 +39,8 @@ from transcribe_pipeline.stage import TRIGGER_TAG, generation_of, is_own, stages
 UNANSWERED_SECONDS = 120.0
 """A request, or a retry, that no run has answered by then may have died with the daemon."""
 _FILES_PER_PASS = 500
+_LOOKING_SECONDS = 20.0
+"""A schedule's tick must end within 60 s; each suspect's runs are asked for (up to 0.1 s on a busy machine)."""
 _ACTING_SECONDS = 120.0
 _SCANNED_FILES = 10_000
 _KEYS_PER_QUERY = 1_000
@@ -121,6 +124,8 @@ class Stuck:
 class Findings:
     stuck: tuple[Stuck, ...]
     waiting: Mapping[Wait, int]
+    left: int = 0
+    """Suspects that there was no time to look at."""
 
     def __str__(self) -> str:
         """'12 in_queue, 3 settling; nothing is stuck'"""
@@ -152,7 +157,7 @@ class Pass:
 def look(
     ledger: Engine, instance: dg.DagsterInstance, configured: Settings, *, only: Sequence[str] | None = None
 ) -> Findings:
-    """What is stuck and what waits; changes nothing. Where nothing is wrong, two queries.
+    """What is stuck and what waits; changes nothing. Where nothing is wrong, two queries; bounded to 20 s.
 
     :param only: partition keys to look at; also at those that rest after a failure, or were requested just now.
     """
@@ -166,14 +171,21 @@ def look(
         only=only,
     )
     examiner = _Examiner(instance, configured.lease_seconds) if suspects else None
-    stuck = tuple(found for suspect in suspects if examiner and (found := examiner.examine(suspect)))
+    stuck, left = [], 0
+    deadline = time.monotonic() + _LOOKING_SECONDS
+    for number, suspect in enumerate(suspects):
+        if time.monotonic() > deadline:
+            left = len(suspects) - number
+            break
+        if examiner and (found := examiner.examine(suspect)):
+            stuck.append(found)
     waiting = {
         Wait.IN_QUEUE: waits.in_queue - sum(each.suspect.status is Status.QUEUED for each in stuck),
         Wait.AT_WORK: waits.at_work,
         Wait.IN_BACKLOG: waits.unrequested,
         Wait.SETTLING: waits.settling,
     }
-    return Findings(stuck, waiting)
+    return Findings(tuple(stuck), waiting, left)
 
 
 class _Examiner:
@@ -269,7 +281,7 @@ def recover(
     :param only: partition keys, as for `look`.
     """
     findings = look(ledger, instance, configured, only=only)
-    made = Pass(waiting=findings.waiting)
+    made = Pass(waiting=findings.waiting, left=findings.left)
     recoverer = _Recoverer(ledger, instance, store, configured, actor, made)
     deadline = time.monotonic() + _ACTING_SECONDS
     lacking: list[Stuck] = []
@@ -317,6 +329,8 @@ class _Recoverer:
         suspect = stuck.suspect
         if stuck.cause is Cause.CANCEL_LOST:
             return self._done(stuck, Action.CANCELLED, rows.cancel)
+        if stuck.cause is Cause.OBJECT_GONE:
+            return self._done(stuck, Action.ORPHANED, rows.orphan)
         if suspect.ended_as is not None and suspect.status in (Status.PROCESSING, Status.QUEUED):
             return self._give_back(stuck, suspect.ended_as)
         missing = first_missing(self.ledger, self._artifacts, suspect)
@@ -352,6 +366,8 @@ class _Recoverer:
         wanted: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for stuck in lacking:
             lacks = stages_to_repeat(stuck.suspect.degraded)
+            if not lacks:
+                continue  # stages of another version of this program
             action = self._done(stuck, Action.REPEATED, rows.note_repeat, stages=lacks)
             if action is None:
                 self.made.overtaken += 1
@@ -365,15 +381,12 @@ class _Recoverer:
 
     def orphan_files(self) -> None:
         """Mark the files whose uploads are gone: those that wait for a run, and those that failed."""
-        candidates = {
-            each.object_key: each
-            for each in rows.maybe_gone(self.ledger, _SCANNED_FILES)
-            if (each.resume_from or _FIRST) in _READ_FROM_UPLOAD
-        }
+        candidates = {each.object_key: each for each in rows.maybe_gone(self.ledger, _SCANNED_FILES)}
         for entry in self.store.entries(self.configured.uploads_prefix) if candidates else ():
             candidates.pop(entry.key, None)
         for suspect in candidates.values():
-            if not self.store.exists(suspect.object_key):  # it may have come since the listing began
+            is_gone = not self.store.exists(suspect.object_key)  # it may have come since the listing began
+            if is_gone and first_missing(self.ledger, self._artifacts, suspect) in _READ_FROM_UPLOAD:
                 self.act(Stuck(suspect, Cause.OBJECT_GONE))
 
 
@@ -405,7 +418,7 @@ def stages_to_repeat(degraded: Sequence[str]) -> list[str]:
     from what it makes.
     """
     lacking = [stage for stage in stages_from(None) if stage in degraded]
-    return stages_from(lacking[0]) if lacking[0] in _BEFORE_THE_RECORD else lacking
+    return stages_from(lacking[0]) if lacking and lacking[0] in _BEFORE_THE_RECORD else lacking
 
 
 # --- what nobody owns -----------------------------------------------------------------------------------------------
@@ -422,7 +435,8 @@ def orphaned_folders(ledger: Engine, store: ObjectStore, configured: Settings) -
         keys = takewhile(lambda _: time.monotonic() < deadline, store.list_keys(prefix))
         # In order, so the keys of one folder follow each other. `<prefix>/<partition key>/`, results by owner first.
         parts = (key.removeprefix(f"{prefix}/").split("/") for key in keys)
-        names = (name for name, _ in groupby(part[named] for part in parts if len(part) > named + 1))
+        folders = groupby(part[named] for part in parts if len(part) > named + 1)
+        names = (name for name, _ in folders if PARTITION_KEY.fullmatch(name))  # others are not files'
         found[prefix] = 0
         while batch := set(islice(names, _KEYS_PER_QUERY)):
             found[prefix] += len(batch - rows.known_keys(ledger, list(batch)))

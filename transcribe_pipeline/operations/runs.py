@@ -80,7 +80,7 @@ def waiting_for_pool(instance: dg.DagsterInstance, *, lease_seconds: float) -> s
 
 
 def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Process:
-    """Ask whoever started the run."""
+    """Ask whoever started the run. Its code server must be reachable from here: otherwise it counts as gone."""
     launcher = instance.run_launcher
     if launcher.supports_check_run_worker_health:
         from dagster._core.launcher import WorkerStatus

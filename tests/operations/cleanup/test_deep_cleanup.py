@@ -397,6 +397,23 @@ def test_of_two_who_apply_one_does_it(installation: Installation, site: Site, po
     assert sum(receipt.moved.values()) == len(plan.items)
 
 
+def test_a_file_that_is_asked_for_meanwhile_is_left_alone(installation: Installation, site: Site, policy: Policy):
+    key = installation.done("anne")
+    lose(installation)
+    plan = approved(site, policy, plan_of(site, policy))
+    (partial,) = keys(plan, Kind.PARTIAL)
+    assert plan.items[0].key != partial
+
+    def ask(done: int, total: int) -> None:
+        if done == 0:
+            take(installation.ledger, "run-4", key=key)
+
+    receipt = applied(site, policy, plan, on_progress=ask)
+    assert receipt.left_alone == 1
+    assert site.store.exists(partial)
+    assert sum(receipt.moved.values()) == len(plan.items) - 1
+
+
 def test_a_large_plan_must_be_wanted(installation: Installation, site: Site, policy: Policy):
     installation.done("anne")
     for number in range(5):

@@ -12,6 +12,7 @@ from tests.operations.daily_report.activity import DAY, End, File, Run, Version,
 from tests.world import World, embedded_world
 from transcribe_pipeline.assets.operations.daily_report import daily_report
 from transcribe_pipeline.errors import ErrorCode
+from transcribe_pipeline.operations.daily_report.collecting import daily_report as report_of
 from transcribe_pipeline.operations.daily_report.filing import FIRST_DAY, missing_days
 
 KEY = dg.AssetKey("daily_report")
@@ -55,6 +56,16 @@ def test_a_day_in_the_ui_and_in_the_store(world: World):
         f"2026-05-04.{kind}" for kind in ("csv", "json", "md", "png")
     ]
     assert told["dagster/uri"] == str(folder / "2026-05-04.md")
+
+
+def test_what_is_kept_names_no_file(world: World):
+    record(world.ledger, [File("ann", 1, runs=[Run("upload", 1.5, 10)], key="zorblax-wav-0123")])
+    assert report_of(world.ledger, DAY).total.slowest[0].partition_key == "zorblax-wav-0123"
+    materialise(world, partition_key=DAY.isoformat())
+    kept = [path.read_bytes() for path in (world.home / "store/artifacts/operations/daily").iterdir()]
+    assert len(kept) == 4
+    assert not [content for content in kept if b"zorblax" in content]
+    assert "zorblax" not in str(numbers(world, DAY))
 
 
 def test_a_range_is_one_run_with_figures_for_each_of_its_days(world: World):

@@ -140,6 +140,7 @@ def deep_cleanup(
             "moved_bytes": receipt.bytes.total(),
             "unfinished_writes_ended": receipt.ended,
             "gone_already": receipt.gone_already,
+            "left_alone": receipt.left_alone,
             "unnamed_originals": receipt.unnamed_originals,
             "restorable_until": receipt.restorable_until,
             **{f"moved_{kind.replace(' ', '_')}": count for kind, count in sorted(receipt.moved.items())},

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection
@@ -54,6 +55,8 @@ class Receipt:
     ended: int = 0
     """Unfinished writes, which nothing brings back."""
     gone_already: int = 0
+    left_alone: int = 0
+    """Of files that somebody asked for, or put under legal hold, while the plan was carried out."""
     unnamed_originals: int = 0
     """Uploads that the plan offered and nobody named: they are where they were."""
     keys_sha256: list[str] = field(default_factory=list)
@@ -165,17 +168,25 @@ def apply(
         restorable_until=(now + timedelta(days=site.configured.cleanup_quarantine_days)).isoformat(timespec="seconds"),
         unnamed_originals=len(plan.items) - len(wanted),
     )
-    for number, item in enumerate(wanted):
-        claim.beat()
-        on_progress(number, len(wanted))
-        _remove(site, plan_id, item, item.key in present, receipt)
+    done = 0
+    for partition_key, items in groupby(wanted, lambda item: item.partition_key):
+        of_file = list(items)
+        # Since all was looked at, somebody may have asked for this file.
+        if partition_key and not _is_at_rest(site, of_file[0]):
+            receipt.left_alone += len(of_file)
+            continue
+        for item in of_file:
+            claim.beat()
+            on_progress(done, len(wanted))
+            _remove(site, plan_id, item, item.key in present, receipt)
+            done += 1
     for prefix in (site.configured.artifacts_prefix, site.configured.results_prefix):
         site.store.drop_empty_folders(prefix)
     content = json.dumps(vars(receipt), indent=1).encode()
     if not site.store.create_bytes(site.quarantine.document(plan_id, RECEIPT), content):
         raise PipelineError(ErrorCode.PLAN_REFUSED, "it has been applied already")
-    done = {name: value for name, value in vars(receipt).items() if name != "keys_sha256"}
-    _note(site, plan_id, "applied", actor, done)
+    told = {name: value for name, value in vars(receipt).items() if name != "keys_sha256"}
+    _note(site, plan_id, "applied", actor, told)
     _note_originals(site, [item for item in wanted if item.kind is Kind.ORIGINAL], plan_id, actor)
     return receipt
 
@@ -193,6 +204,13 @@ def _refuse_large(plan: Plan, wanted: int, even_if_large: bool) -> None:
             ErrorCode.PLAN_REFUSED,
             f"it takes {wanted:,} of {plan.objects:,} objects; if that is right, say that it may be large",
         )
+
+
+def _is_at_rest(site: Site, item: Item) -> bool:
+    file = cleanup.facts(site.ledger, [item.partition_key]).get(item.partition_key)
+    if file is None:
+        return True  # forgotten meanwhile, and its objects with it
+    return file.is_at_rest and file.generation == item.generation and file.legal_hold is None
 
 
 def _remove(site: Site, plan_id: str, item: Item, is_present: bool, receipt: Receipt) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from transcribe_pipeline.errors import ErrorCode, PipelineError
 from transcribe_pipeline.resources.object_store import ObjectStore
-from transcribe_pipeline.resources.quarantine import PLAN, Quarantine
+from transcribe_pipeline.resources.quarantine import PLAN, RECEIPT, Quarantine
 from transcribe_pipeline.settings import Settings
 
 MAX_AGE = timedelta(days=7)
@@ -161,8 +161,6 @@ def new_id(now: datetime) -> str:
 
 def all_plans(quarantine: Quarantine) -> Iterator[tuple[Plan, dict[str, Any] | None]]:
     """Every plan that can be read, newest first, with its receipt."""
-    from transcribe_pipeline.resources.quarantine import RECEIPT
-
     for plan_id in reversed(quarantine.plan_ids()):
         try:
             yield Plan.load(quarantine, plan_id), quarantine.read(plan_id, RECEIPT)

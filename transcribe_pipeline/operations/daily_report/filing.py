@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from transcribe_pipeline.ledger import daily
 from transcribe_pipeline.operations.daily_report.csv_table import csv_table
-from transcribe_pipeline.operations.daily_report.markdown import PICTURE, markdown
+from transcribe_pipeline.operations.daily_report.markdown import markdown
 from transcribe_pipeline.operations.daily_report.picture import picture
 from transcribe_pipeline.operations.daily_report.values import DailyReport
 from transcribe_pipeline.resources.object_store import ObjectStore
@@ -22,10 +22,9 @@ _CATCH_UP_DAYS = 31
 def files(report: DailyReport) -> dict[str, bytes]:
     """Name -> content. The JSON comes last: whoever finds it finds the others."""
     day = report.day.isoformat()
-    image = PICTURE.format(day=day)
     return {
-        image: picture(report).png(),
-        f"{day}.md": markdown(report, picture=image).encode(),
+        f"{day}.png": picture(report).png(),
+        f"{day}.md": markdown(report, picture=f"{day}.png").encode(),
         f"{day}.csv": csv_table([report]).encode(),
         f"{day}.json": f"{report.model_dump_json(indent=1)}\n".encode(),
     }

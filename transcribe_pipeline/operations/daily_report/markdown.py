@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from transcribe_pipeline.export.script import clean
 from transcribe_pipeline.operations.daily_report.values import DailyReport, Figures, Spread
 
-PICTURE = "{day}.png"
-"""Beside the report."""
-
 _OWNERS = 20
 _STAGES = 10
 

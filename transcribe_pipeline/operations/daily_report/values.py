@@ -149,3 +149,8 @@ class DailyReport(_Value):
     """Owner -> figures, in order of names; owners of whom nothing happened are left out."""
     hours: list[Hour]
     """24, beginning at 00:00."""
+
+    def without_files(self) -> "DailyReport":
+        """For places that outlive files: partition keys, which are made of file names, are left out."""
+        owners = {owner: figures.model_copy(update={"slowest": []}) for owner, figures in self.owners.items()}
+        return self.model_copy(update={"total": self.total.model_copy(update={"slowest": []}), "owners": owners})
