@@ -1,6 +1,7 @@
 # make demo   a real recording becomes a transcript, on this machine, without account, GPU or network
 # make up     Dagster's UI with the pipeline running: drop recordings into .data/store/uploads/<your name>/
 # make test   the whole test suite (make test ARGS="-m 'not e2e'" for the quick part)
+# make faults what happens when things break: kills, reboots, full disks, hostile files; as a table in docs/faults.md
 
 SHELL := /bin/sh
 BIN := $(CURDIR)/.venv/bin
@@ -8,7 +9,7 @@ export TRANSCRIBE_HOME ?= $(CURDIR)/.data
 export DAGSTER_HOME ?= $(TRANSCRIBE_HOME)/dagster
 PORT ?= 3000
 
-.PHONY: demo up test e2e lint benchmark setup setup-test lock clean
+.PHONY: demo up test e2e faults audit lint benchmark setup setup-test lock clean
 
 demo: setup
 	@$(BIN)/transcribe demo
@@ -28,6 +29,16 @@ test: setup-test lint
 
 e2e: setup-test
 	@$(PYTEST) -m e2e $(ARGS)
+
+# Everything that breaks something on purpose, with what is too long for `make test`; publishes docs/faults.md.
+faults: setup-test
+	@$(BIN)/pytest tests -m faults --nightly --fault-table docs/faults.md $(ARGS)
+
+# Known vulnerabilities of what is pinned. --strict: what cannot be asked about is a failure, not a pass.
+audit: setup-test
+	@for lock in bootstrap python models; do echo "$$lock.lock" >&2; \
+	    $(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+	    -r requirements/$$lock.lock || exit 1; done
 
 lint: setup-test
 	@$(BIN)/ruff check .

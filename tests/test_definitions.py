@@ -90,13 +90,27 @@ def test_checks_are_per_file():
 def test_jobs_and_sensors():
     repository = defs.get_repository_def()
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {"process_media"}
+    of_admins = {"cancel_files", "redrive_files", "reprocess_files", "emergency_recovery", "deep_cleanup_apply"}
+    assert jobs == {"process_media"} | of_admins
     process_media = defs.resolve_job_def("process_media")
     assert {node.name for node in process_media.nodes} >= set(STAGES)
     assert process_media.partitions_def == media_files
     sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
     running = dg.DefaultSensorStatus.RUNNING
     assert sensors == dict.fromkeys(("new_uploads", "failed_runs", "cancelled_runs", "lost_runs"), running)
+
+
+def test_everything_that_goes_by_the_clock_is_on_and_watched():
+    schedules = {schedule.name: schedule for schedule in defs.get_repository_def().schedule_defs}
+    assert {schedule.default_status for schedule in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
+    targets = {
+        key.to_user_string()
+        for schedule in schedules.values()
+        for key in defs.resolve_job_def(schedule.job_name).asset_layer.executable_asset_keys
+    }
+    watched = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs() if spec.freshness_policy}
+    assert watched == targets
+    assert len(watched) == 9
 
 
 def _instance_files() -> list[Path]:

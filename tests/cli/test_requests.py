@@ -104,7 +104,7 @@ def test_redrive_all_that_failed_alike_since(run: Run, ledger: Engine, home: Pat
 
 def test_redrive_refuses_a_code_or_a_stage_that_there_is_not(run: Run, meeting: str) -> None:
     result = run("redrive", "--code", "NOPE")
-    assert (result.exit_code, "no such error code" in result.stderr) == (1, True)
+    assert (result.exit_code, "no such error code" in result.stderr) == (2, True)
     assert run("redrive", meeting, "--from", "nope").exit_code == 2
 
 

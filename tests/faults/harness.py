@@ -191,7 +191,7 @@ class Site(Home):
     def worker(self, *object_keys: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
         """One process that processes these files, or all there are; killed at the end if it still lives.
 
-        :param under: a command to start it with, such as `faketime -f +2h`.
+        :param under: a command to start it with, such as `env NAME=value`.
         """
         process = self.spawn(*under, sys.executable, "-m", "tests.faults.worker", *object_keys)
         try:

@@ -51,7 +51,7 @@ ROWS: Mapping[int, Row] = {
     ),
     7: Row(
         "Clocks disagree",
-        "run processes two hours ahead and behind (faketime)",
+        "run processes whose wall clock is two hours ahead, and behind",
         "leases are on the database's clock: nobody is taken for dead, no lease outlives its holder",
     ),
     8: Row(

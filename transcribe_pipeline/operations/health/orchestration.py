@@ -48,8 +48,16 @@ def look(instance: dg.DagsterInstance, now: datetime, fail_windows: Mapping[str,
 
 
 def _most_runs(instance: dg.DagsterInstance) -> int | None:
+    """Runs of files that Dagster lets work at once; None for any number."""
     queue = instance.get_concurrency_config().run_queue_config
-    return None if queue is None or queue.max_concurrent_runs < 0 else queue.max_concurrent_runs
+    if queue is None:
+        return None
+    of_files = [
+        limit["limit"]
+        for limit in queue.tag_concurrency_limits
+        if limit["key"] == PARTITION_NAME_TAG and not limit.get("value")
+    ]
+    return min((most for most in (queue.max_concurrent_runs, *of_files) if most >= 0), default=None)
 
 
 def _pool_places(instance: dg.DagsterInstance, pool: str) -> int | None:
