@@ -32,7 +32,7 @@ e2e: setup-test
 
 # Everything that breaks something on purpose, with what is too long for `make test`; publishes docs/faults.md.
 faults: setup-test
-	@$(BIN)/pytest tests -m faults --nightly --fault-table docs/faults.md $(ARGS)
+	@$(PYTEST) $$($(BIN)/python -m tests.faults.matrix) --nightly --fault-table docs/faults.md $(ARGS)
 
 # Known vulnerabilities of what is pinned. --strict: what cannot be asked about is a failure, not a pass.
 audit: setup-test

@@ -24,7 +24,6 @@ from transcribe_pipeline.operations import recovery
 from transcribe_pipeline.operations.values import lacking, lacks_upload
 from transcribe_pipeline.resources.artifact_store import ArtifactStore
 from transcribe_pipeline.resources.object_store import ObjectStore
-from transcribe_pipeline.resources.run_history import RunHistory
 from transcribe_pipeline.settings import Settings
 from transcribe_pipeline.stage import STAGES, stages_from
 
@@ -86,6 +85,8 @@ def _cancelled(ledger: Engine, instance: dg.DagsterInstance | None, partition_ke
         reason = f"the work on it has ended: {stopped.before.value}"
         return refused(partition_key, PipelineError(ErrorCode.BAD_REQUEST, reason))
     if instance is not None:
+        from transcribe_pipeline.resources.run_history import RunHistory  # Dagster's storages: 0.3 s
+
         history = RunHistory(instance)
         history.terminate(partition_key)
         if stopped.holder and history.has_finished(stopped.holder):

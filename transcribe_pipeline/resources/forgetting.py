@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -28,13 +29,15 @@ from transcribe_pipeline.ledger.files import FileView
 from transcribe_pipeline.resources.listing import OldVersion
 from transcribe_pipeline.resources.object_store import ObjectStore
 from transcribe_pipeline.resources.quarantine import Quarantine
-from transcribe_pipeline.resources.run_history import RunHistory
 from transcribe_pipeline.resources.sidecars import is_sidecar, stem_of
 from transcribe_pipeline.resources.sqlite_files import scrub
 from transcribe_pipeline.scratch import sweep
 from transcribe_pipeline.search.index import SearchIndex
 from transcribe_pipeline.settings import Settings
 from transcribe_pipeline.stage import OWNER_TAG
+
+if TYPE_CHECKING:
+    from transcribe_pipeline.resources.run_history import RunHistory
 
 _RECEIPTS = "receipts"
 _OLD_VERSIONS = "old versions of objects"
@@ -96,7 +99,7 @@ class Places:
     configured: Settings
     ledger: Engine
     store: ObjectStore
-    history: RunHistory
+    history: "RunHistory"
     index: SearchIndex
     owner: str | None = None
 

@@ -7,7 +7,6 @@ from sqlalchemy import Engine
 from transcribe_pipeline.assets.common import OWNERS, code_version
 from transcribe_pipeline.errors import PipelineError
 from transcribe_pipeline.ledger import cleanup
-from transcribe_pipeline.operations import maintenance, pruning
 from transcribe_pipeline.settings import settings
 from transcribe_pipeline.stage import raise_failure
 
@@ -28,6 +27,8 @@ def dagster_history(
 
     Of every asset and file the latest materialisation stays, and every golden evaluation.
     """
+    from transcribe_pipeline.operations import pruning  # Dagster's storages: 0.3 s
+
     try:
         pruned = pruning.prune(
             context.instance, ledger, days=settings().history_days, seconds=_PASS_SECONDS, apply=config.apply
@@ -62,6 +63,8 @@ def database_maintenance(
 
     What is busy at the time is left for the next, and said to be.
     """
+    from transcribe_pipeline.operations import maintenance
+
     try:
         is_work_going_on = cleanup.is_anybody_at_work(ledger)
         done = [
