@@ -109,20 +109,11 @@ class Stage:
             )
             self._beat()
         except PipelineError as error:
-            if error.code is ErrorCode.CANCELLED:
-                self._end_as_cancelled(error)
+            _note_cancel(self._ledger, self._context, self._context.run, self._context.partition_key, error)
             raise_failure(error, self._context)
         self._heart = threading.Thread(target=self._keep_beating, name=f"heartbeat-{self.name}", daemon=True)
         self._heart.start()
         return self
-
-    def _end_as_cancelled(self, error: PipelineError) -> None:
-        """What this run held between two stages must not stay CANCELLING until somebody misses it."""
-        run = self._context.run
-        try:
-            leases.fail_abandoned(self._ledger, self._context.partition_key, generation_of(run), run.run_id, error)
-        except PipelineError as unknown:  # the sensor that follows failed runs will tell it once more
-            self._context.log.warning("The ledger could not note the cancel: %s", unknown)
 
     def progress(self, fraction: float) -> None:
         """How much of this stage is done, 0..1. Cheap: the heartbeat writes it. Raises LEASE_LOST, CANCELLED."""
@@ -350,7 +341,24 @@ class FencedArtifacts:
                 holder_finished=lambda run_id: False,  # this run must hold the lease already, so it counts no more
             )
         except PipelineError as error:
+            _note_cancel(self._ledger, context, run, context.asset_partition_key, error)
             raise_failure(error, context)
+
+
+def _note_cancel(
+    ledger: Engine,
+    context: dg.AssetExecutionContext | dg.OutputContext,
+    run: dg.DagsterRun,
+    partition_key: str,
+    error: PipelineError,
+) -> None:
+    """If a claim was refused for a cancel: what the run held must not stay CANCELLING until somebody misses it."""
+    if error.code is not ErrorCode.CANCELLED:
+        return
+    try:
+        leases.fail_abandoned(ledger, partition_key, generation_of(run), run.run_id, error)
+    except PipelineError as unknown:  # the sensor that follows failed runs will tell it once more
+        context.log.warning("The ledger could not note the cancel: %s", unknown)
 
 
 class TranslatingArtifactIOManager(ArtifactIOManager):

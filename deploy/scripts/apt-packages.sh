@@ -7,8 +7,8 @@ set -eu
 # setpriv and prlimit confine the media tools; python3-venv makes the virtual environment.
 packages="ffmpeg libimage-exiftool-perl util-linux python3-venv"
 if [ "${1:-}" = test ]; then
-    # nginx: the reverse proxy of deploy/ is tried out; faketime: processes whose clock is wrong.
-    packages="$packages postgresql fonts-dejavu-core chromium poppler-utils nginx-light faketime"
+    # nginx: the reverse proxy of deploy/ is tried out; gcc: processes get a clock that is wrong.
+    packages="$packages postgresql fonts-dejavu-core chromium poppler-utils nginx-light gcc libc6-dev"
 fi
 
 missing=""

@@ -54,7 +54,7 @@ def site(tmp_path: Path, speech: Speech, postgres_url: str) -> Iterator[Site]:
 
 
 @row(7)
-@pytest.mark.parametrize("shift", _SHIFTS)
+@pytest.mark.parametrize("shift", ["7200", pytest.param("-7200", marks=pytest.mark.nightly)])
 def test_a_run_whose_clock_is_wrong_is_left_alone(
     site: Site, recording: Path, golden: Result, wrong_clock: Callable[[str], tuple[str, ...]], shift: str
 ) -> None:

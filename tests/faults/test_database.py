@@ -85,6 +85,7 @@ def proxied(tmp_path: Path, speech: Speech, postgres_url: str) -> Iterator[tuple
 
 
 @row(18)
+@pytest.mark.nightly
 def test_the_answers_of_commits_are_lost(proxied: tuple[Site, TcpProxy], recording: Path, golden: Result) -> None:
     """Every third transaction is committed and its connection cut, whatever it was about."""
     site, proxy = proxied
@@ -99,7 +100,7 @@ def test_the_answers_of_commits_are_lost(proxied: tuple[Site, TcpProxy], recordi
 
 
 @row(19)
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", [pytest.param("sqlite", marks=pytest.mark.nightly), "postgresql"])
 def test_two_processes_do_the_same_at_once(
     database: str, recording: Path, golden: Result, request: pytest.FixtureRequest
 ) -> None:

@@ -64,7 +64,12 @@ def assert_converged(site: Site, key: str, golden: Result, *, killed_in: str, tr
 @row(1)
 @pytest.mark.parametrize(
     ("point", "stage"),
-    [("begins", "media_metadata"), ("worked", "transcription"), ("record", ""), ("begins", "transcript_page")],
+    [
+        pytest.param("begins", "media_metadata", marks=pytest.mark.nightly),
+        ("worked", "transcription"),
+        ("record", ""),
+        ("begins", "transcript_page"),
+    ],
     ids=["upload stored", "transcribed, not stored", "within the record's transaction", "in delivery"],
 )
 def test_killed_at(site: Site, recording: Path, golden: Result, point: str, stage: str) -> None:
@@ -102,6 +107,7 @@ def test_killed_every_time(site: Site, recording: Path) -> None:
     """Three tries, whoever it is that tries again; then it is set aside, and says why."""
     key = site.drop(recording, "ann")
     for again in ([], ["--recover"], ["--recover"]):
+        eventually(lambda: site.speech.waiting == 0, "the request of the run that was killed is over")
         with site.speech.held(), site.worker(*again, key) as run:
             site.speech.wait_until_asked()
             run.kill()
@@ -163,6 +169,7 @@ def test_a_frozen_run_that_thaws_writes_nothing(site: Site, recording: Path, gol
 
 
 @row(6)
+@pytest.mark.nightly
 def test_a_run_that_was_frozen_and_not_missed_goes_on(site: Site, recording: Path, golden: Result) -> None:
     """A lease that has run out without anybody taking the file is still its holder's."""
     key = site.drop(recording, "ann")

@@ -68,7 +68,10 @@ def assert_told(site: Site, key: str, code: ErrorCode, fact: str = "") -> None:
 @row(8)
 @pytest.mark.parametrize(
     "lack",
-    [pytest.param(SMALL_SCRATCH, id="scratch"), pytest.param(SMALL_FILES, id="limit", marks=pytest.mark.nightly)],
+    [
+        pytest.param(SMALL_SCRATCH, id="scratch", marks=pytest.mark.nightly),
+        pytest.param(SMALL_FILES, id="limit", marks=pytest.mark.nightly),
+    ],
 )
 def test_no_room_for_one_recording(site: Site, recording: Path, bulky: Path, lack: list[str]) -> None:
     """The large one waits for better times and leaves no half copy in the way of the small one."""

@@ -115,6 +115,7 @@ def test_a_store_that_falls_silent_is_asked_anew(
 
 
 @row(11)
+@pytest.mark.nightly
 def test_an_object_that_is_gone_before_it_is_read(site: Site, recording: Path, golden: Result) -> None:
     gone, kept = site.drop(recording, "ann", "gone.wav"), site.drop(recording, "ann", "kept.wav")
     site.register()

@@ -25,6 +25,7 @@ def listed(site: Site) -> list[ListedUpload]:
 
 
 @row(13, 15)
+@pytest.mark.nightly
 def test_identical_bytes_from_two_owners_and_once_more(site: Site, recording: Path, golden: Result) -> None:
     keys = [site.drop(recording, owner, "call.wav") for owner in ("ann", "bob")]
     site.work()
@@ -87,6 +88,7 @@ def test_a_listing_that_comes_late_does_no_harm(site: Site, recording: Path, gol
 
 
 @row(16)
+@pytest.mark.nightly
 def test_a_file_that_is_still_growing_waits(tmp_path: Path, speech: Speech, recording: Path, golden: Result) -> None:
     """Written in pieces, with pauses shorter than it takes to settle: read once, and whole."""
     site = Site(tmp_path / "site", speech, TRANSCRIBE_SETTLE_SECONDS="4")
