@@ -277,20 +277,23 @@ def test_the_queue_tells_what_its_first_run_waits_for(instance: dg.DagsterInstan
     assert waits_for() == "its turn"
     other = started(instance, **{FILE: "a"})
     assert waits_for() == "another run of the same file"
-    second = started(instance)
-    assert waits_for() == "a place among the runs: 2 of 2 are taken"
+    others = [started(instance, **{FILE: name}) for name in ("b", "c")]
+    instance.report_run_failed(other)
+    assert waits_for() == "a place among the runs of files"
+    others += [started(instance) for _ in range(2)]
+    assert waits_for() == "a place among the runs: 4 of 4 are taken"
     beat(instance, age=3600)
     assert "no sign of life" in waits_for()
     beat(instance)
-    instance.report_run_failed(second)
-    instance.report_run_failed(other)
+    for run in others:
+        instance.report_run_failed(run)
     instance.event_log_storage.initialize_concurrency_limit_to_default("speech")
-    instance.event_log_storage.claim_concurrency_slot("speech", second.run_id, "listen")
+    instance.event_log_storage.claim_concurrency_slot("speech", other.run_id, "listen")
     assert waits_for() == "its turn, or a place in the pool 'speech'"
 
 
 def test_a_run_waits_for_its_owners_other_runs(tmp_path: Path) -> None:
-    configured = (ROOT / "dagster.yaml").read_text().replace("max_concurrent_runs: 2", "max_concurrent_runs: 20")
+    configured = (ROOT / "dagster.yaml").read_text().replace("max_concurrent_runs: 4", "max_concurrent_runs: 20")
     (tmp_path / "dagster.yaml").write_text(configured)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         beat(instance)
@@ -299,7 +302,7 @@ def test_a_run_waits_for_its_owners_other_runs(tmp_path: Path) -> None:
         queued(instance, **{OWNER: "ann"})
         dagster = orchestration.look(instance, datetime.now(UTC), {})
     assert dagster.oldest_waits_for == "the owner's other runs: 5 of them are at work"
-    assert (dagster.running_runs, dagster.most_runs) == (5, 20)
+    assert (dagster.running_runs, dagster.most_runs) == (5, 2)
 
 
 def test_a_place_held_by_a_run_that_does_not_run_is_seen(world: World, instance: dg.DagsterInstance) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster._daemon.types import DaemonStatus
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from transcribe_pipeline.operations.health.report import Daemon, Dagster, Operation
@@ -21,6 +22,8 @@ SPEECH_STAGES = frozenset({"transcription", "alignment", "diarization"})
 """Those that take a place in that pool."""
 _RUNS_TOLD = 1_000
 """More can hardly run at once; the rest is not looked at."""
+_SILENT_SECONDS = 300.0
+"""A daemon beats every 30 s, and while it works. Dagster itself waits for half an hour."""
 
 
 def look(instance: dg.DagsterInstance, now: datetime, fail_windows: Mapping[str, timedelta]) -> Dagster:
@@ -28,16 +31,15 @@ def look(instance: dg.DagsterInstance, now: datetime, fail_windows: Mapping[str,
     running = instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES), limit=_RUNS_TOLD)
     oldest = next(iter(instance.get_run_records(_QUEUED, limit=1, ascending=True)), None)
     daemons = _daemons(instance, now)
-    most = _most_runs(instance)
     waits_for = ""
     if oldest:
         runs = [record.dagster_run for record in running]
-        waits_for = _waits_for(instance, oldest.dagster_run, runs, daemons, most)
+        waits_for = _waits_for(instance, oldest.dagster_run, runs, daemons)
     return Dagster(
         daemons=daemons,
         queued_runs=instance.get_runs_count(_QUEUED) if oldest else 0,
         running_runs=len(running),
-        most_runs=most,
+        most_runs=_most_runs(instance),
         speech_places=_pool_places(instance, SPEECH_POOL),
         oldest_queued_run=oldest.dagster_run.run_id if oldest else None,
         oldest_queued_seconds=(now - _aware(oldest.create_timestamp)).total_seconds() if oldest else None,
@@ -66,15 +68,14 @@ def _pool_places(instance: dg.DagsterInstance, pool: str) -> int | None:
 
 
 def _daemons(instance: dg.DagsterInstance, now: datetime) -> list[Daemon]:
-    return [
-        Daemon(
-            name=name,
-            healthy=bool(status.healthy),
-            seconds_since_heartbeat=status.last_heartbeat and max(now.timestamp() - status.last_heartbeat.timestamp, 0),
-        )
-        for name, status in sorted(instance.get_daemon_statuses().items())
-        if status.required
-    ]
+    def daemon(name: str, status: DaemonStatus) -> Daemon:
+        beat = status.last_heartbeat
+        silent = max(now.timestamp() - beat.timestamp, 0) if beat else None
+        is_alive = bool(status.healthy) and silent is not None and silent < _SILENT_SECONDS
+        return Daemon(name=name, healthy=is_alive, seconds_since_heartbeat=silent)
+
+    statuses = sorted(instance.get_daemon_statuses().items())
+    return [daemon(name, status) for name, status in statuses if status.required]
 
 
 def _waits_for(
@@ -82,18 +83,19 @@ def _waits_for(
     waiting: dg.DagsterRun,
     running: Sequence[dg.DagsterRun],
     daemons: Sequence[Daemon],
-    most: int | None,
 ) -> str:
     """As the queue's daemon decides, in its order."""
     if any(daemon.name == _QUEUE_DAEMON and not daemon.healthy for daemon in daemons):
         return "the daemon that starts queued runs, which gives no sign of life"
-    if most is not None and len(running) >= most:
-        return f"a place among the runs: {len(running)} of {most} are taken"
     queue = instance.get_concurrency_config().run_queue_config
+    if queue and 0 <= queue.max_concurrent_runs <= len(running):
+        return f"a place among the runs: {len(running)} of {queue.max_concurrent_runs} are taken"
     if queue and TagConcurrencyLimitsCounter(list(queue.tag_concurrency_limits), running).is_blocked(waiting):
         file = waiting.tags.get(PARTITION_NAME_TAG)
         if file and any(run.tags.get(PARTITION_NAME_TAG) == file for run in running):
             return "another run of the same file"
+        if file and sum(PARTITION_NAME_TAG in run.tags for run in running) >= (_most_runs(instance) or 0) > 0:
+            return "a place among the runs of files"
         owner = waiting.tags.get(OWNER_TAG)
         busy = sum(run.tags.get(OWNER_TAG) == owner for run in running)
         return f"the owner's other runs: {busy} of them are at work"
