@@ -96,6 +96,8 @@ def test_a_callback_that_raises_ends_the_tool(tmp_path):
 
 def test_an_interrupt_ends_the_tool(tmp_path):
     heard = bytearray()
+    # A suite that a shell has put into the background is born deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         shell("echo $$; exec sleep 600", tmp_path, on_stdout=heard.extend)
