@@ -64,11 +64,14 @@ class _Collector:
     def __init__(self, config: pytest.Config) -> None:
         self._path = Path(config.getoption("fault_table"))
         self._results: dict[str, table.Result] = {}
+        self._ended: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         told = dict(report.user_properties)
         if not told.get("rows"):
             return
+        if report.when == "teardown":
+            self._ended.add(report.nodeid)
         before = self._results.get(report.nodeid)
         outcomes = {report.outcome, before.outcome if before else report.outcome}
         self._results[report.nodeid] = table.Result(
@@ -81,7 +84,8 @@ class _Collector:
         )
 
     def pytest_sessionfinish(self) -> None:
-        table.publish(self._path, self._results.values())
+        # A suite that is interrupted says nothing of the tests that it interrupted.
+        table.publish(self._path, [result for test, result in self._results.items() if test in self._ended])
 
 
 # --- sites ----------------------------------------------------------------------------------------------------------
