@@ -6,6 +6,7 @@ One table: asset -> the schedule that makes it. Dagster's freshness daemon holds
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice, pairwise
 from typing import Any
 
@@ -38,6 +39,7 @@ def windows(configured: Settings) -> dict[str, timedelta]:
     return {asset: max(pauses[cron], _HOUR) for asset, cron in crons.items()}
 
 
+@lru_cache
 def longest_pause(cron: str, time_zone: str) -> timedelta:
     """Between two ticks in a row, as seen over 100 of them."""
     ticks = islice(cron_string_iterator(_FROM.timestamp(), cron, time_zone), _TICKS)

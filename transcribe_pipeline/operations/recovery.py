@@ -19,7 +19,6 @@ from itertools import groupby, islice, takewhile
 import dagster as dg
 from sqlalchemy import Engine
 
-from transcribe_pipeline import backfills
 from transcribe_pipeline.errors import PipelineError
 from transcribe_pipeline.insights import INSIGHTS
 from transcribe_pipeline.ledger import recovery as rows
@@ -363,6 +362,8 @@ class _Recoverer:
 
     def repeat(self, lacking: Sequence[Stuck]) -> None:
         """Ask for the stages that completed files lack: one backfill for all files that lack the same."""
+        from transcribe_pipeline import backfills  # Dagster's internals of them: 0.08 s, and seldom needed
+
         wanted: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for stuck in lacking:
             lacks = stages_to_repeat(stuck.suspect.degraded)
